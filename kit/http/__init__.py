@@ -1,0 +1,1 @@
+"""HTTP machinery shared by every surface and client."""
