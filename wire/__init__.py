@@ -1,0 +1,1 @@
+"""The contract between our programs: messages and paths, importing nothing else of ours."""

@@ -1,0 +1,1 @@
+"""What controld asks of an agent over HTTPS, by noun."""

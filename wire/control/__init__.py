@@ -1,0 +1,1 @@
+"""What an agent asks of controld's node side."""
