@@ -1,0 +1,1 @@
+"""What the agent serves: one route table and a file per noun."""

@@ -1,0 +1,1 @@
+"""The agent's operations, a class per noun, and the ports they need."""

@@ -1,0 +1,1 @@
+"""The agent's vocabulary: frozen records and enums."""

@@ -1,0 +1,1 @@
+"""The agent's pure decisions and parsers."""

@@ -1,0 +1,1 @@
+"""The typed client of /v1 and the command line on top of it."""

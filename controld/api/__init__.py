@@ -1,0 +1,1 @@
+"""The public APIs, one folder per surface."""

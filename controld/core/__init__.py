@@ -1,0 +1,1 @@
+"""The control daemon's operations, a class per noun, and the ports they need."""

@@ -1,0 +1,1 @@
+"""Other programs that the control daemon speaks to over the network."""

@@ -1,0 +1,1 @@
+"""The control daemon's duties that repeat."""

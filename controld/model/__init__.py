@@ -1,0 +1,1 @@
+"""The control daemon's vocabulary: frozen records and enums."""

@@ -1,0 +1,1 @@
+"""The control daemon's pure decisions and parsers."""

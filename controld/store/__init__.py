@@ -1,0 +1,1 @@
+"""What the control daemon keeps in its database."""
