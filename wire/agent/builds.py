@@ -1,8 +1,8 @@
 """Builds and image pulls: work that an agent does under an id, told as a stream of events that can be joined again.
 
 `PUT /builds/{id}/context` streams a tar.zst and answers 204. `POST /builds/{id}` takes `BuildAsked`, starts the build
-or joins the one that runs or has ended under this id, and answers NDJSON: one `WorkEvent` a line from the first event on, the last
-being `WorkDone` or `WorkFailed`. It answers 409 `context_missing` when the context has to be sent (again).
+or joins the one that runs or has ended under this id, and answers NDJSON: one `WorkEvent` a line from the first event
+on, the last being `WorkDone` or `WorkFailed`. It answers 409 `context_missing` when the context has to be sent (again).
 `POST /pulls/{id}` takes `PullAsked` and answers likewise. `DELETE /builds/{id}` and `DELETE /pulls/{id}` cancel, drop
 what was staged, and answer 204 also for an unknown id.
 """
