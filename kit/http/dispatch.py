@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -93,9 +94,8 @@ class Dispatch:
         deadline = asyncio.get_running_loop().time() + grace_seconds
         if self._in_flight:
             self._idle = asyncio.Event()
-            waiting = asyncio.ensure_future(self._idle.wait())
-            await asyncio.wait([waiting], timeout=grace_seconds)
-            waiting.cancel()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), grace_seconds)
         if self._changing:
             left = max(0.0, deadline - asyncio.get_running_loop().time())
             await asyncio.wait(list(self._changing), timeout=left)

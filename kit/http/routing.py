@@ -55,7 +55,7 @@ class _Node:
 
 
 class Routing:
-    """One table for all surfaces; it is checked as a whole when made and raises ValueError for what cannot be served."""
+    """One table for all surfaces, checked as a whole when made; raises ValueError for what cannot be served."""
 
     def __init__(self, surfaces: Sequence[Surface]) -> None:
         self._claims = _sorted_claims(surfaces)

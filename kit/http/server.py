@@ -30,8 +30,8 @@ class Server:
     """Serves the surfaces on one port, by host and port or on a bound socket.
 
     Requests with no credential, bad bodies and bugs are answered in the words of the surface that claims the path; a
-    path without a claim gets an empty 404. Handlers of GET and of streams are cancelled when their client goes; handlers
-    that change state run to their end under `tasks`.
+    path without a claim gets an empty 404. Handlers of GET and of streams are cancelled when their client goes;
+    handlers that change state run to their end under `tasks`.
     """
 
     def __init__(
@@ -105,11 +105,11 @@ class Server:
         await server.shutdown(_STREAM_CLOSE_SECONDS)
 
 
-def _make_request(
+def _make_request(  # noqa: PLR0917 - aiohttp calls it so
     message: RawRequestMessage,
     payload: StreamReader,
     protocol: RequestHandler,
     writer: AbstractStreamWriter,
     task: asyncio.Task[None],
 ) -> web.BaseRequest:
-    return web.Request(message, payload, protocol, writer, task, protocol._loop)
+    return web.Request(message, payload, protocol, writer, task, protocol._loop)  # noqa: SLF001 - as aiohttp's own factory does
