@@ -1,0 +1,66 @@
+"""What can fail on a node, in the node's own words."""
+
+from __future__ import annotations
+
+from kit.faults import Conflict, Fault, Invalid, Kind, NotFound, Unavailable
+
+
+class EngineUnavailable(Unavailable):
+    """The container engine does not answer."""
+
+    code = "engine_unavailable"
+
+
+class EngineRefused(Fault):
+    """The container engine answered with an error that has no word of its own here."""
+
+    kind = Kind.INTERNAL
+    code = "engine_refused"
+
+
+class ImageNotFound(NotFound):
+    """The registry, or the engine, has no such image."""
+
+    code = "image_not_found"
+
+
+class RegistryDenied(Invalid):
+    """The registry refuses the credential, or wants one."""
+
+    code = "registry_denied"
+
+
+class PullFailed(Unavailable):
+    """The image could not be pulled."""
+
+    code = "pull_failed"
+
+
+class PushFailed(Unavailable):
+    """The image could not be pushed."""
+
+    code = "push_failed"
+
+
+class BuildFailed(Invalid):
+    """A step of the build failed."""
+
+    code = "build_failed"
+
+
+class StartFailed(Invalid):
+    """The engine could not start the container: the command is missing, or the limits cannot be had."""
+
+    code = "start_failed"
+
+
+class ContextMissing(Conflict):
+    """The build's context is not staged on this node and has to be sent."""
+
+    code = "context_missing"
+
+
+class IngressUnavailable(Unavailable):
+    """The proxy does not answer on its socket."""
+
+    code = "ingress_unavailable"
