@@ -55,7 +55,7 @@ class _Node:
 
 
 class Routing:
-    """One table for all surfaces, checked as a whole when made; raises ValueError for what cannot be served."""
+    """One table for all surfaces; it is checked when made, with ValueError for what cannot be served."""
 
     def __init__(self, surfaces: Sequence[Surface]) -> None:
         self._claims = _sorted_claims(surfaces)
@@ -65,7 +65,7 @@ class Routing:
         for surface in surfaces:
             for route in surface.routes:
                 for path in (route.path, *route.aliases):
-                    self._add(surface, route, path)
+                    self._add(surface, route, path=path)
 
     def find(self, path: str) -> tuple[Place, Sequence[str]] | None:
         """The place of a raw (still percent-encoded) path and its parameters, decoded."""
@@ -75,7 +75,7 @@ class Routing:
         if "%" in path:
             segments = [unquote(segment) for segment in segments]
         values: list[str] = []
-        if (place := _walk(self._root, segments, 1, values)) is not None:
+        if (place := _walk(self._root, segments, depth=1, values=values)) is not None:
             return place, values
         for pattern, place in self._patterns.values():
             if found := pattern.fullmatch(path):
@@ -91,20 +91,19 @@ class Routing:
                 return surface
         return None
 
-    def _add(self, surface: Surface, route: Route, path: str) -> None:
+    def _add(self, surface: Surface, route: Route, *, path: str) -> None:
         if self.surface_of(path) is not surface:
             raise ValueError(
                 f"cannot add {route.method} {path} to {surface.name}: its longest claim is not of {surface.name}"
             )
         place = self._place(surface, path)
-        bound = _bind(surface, route, path)
-        methods = (route.method, "HEAD") if route.method == "GET" else (route.method,)
-        for method in methods:
-            taken = place.methods.get(method)
-            if taken is not None and taken.route.method == method:
-                raise ValueError(f"cannot add {route.method} {path} to {surface.name}: it is already taken")
-            if taken is None or route.method == method:
-                place.methods[method] = bound
+        bound = _bind(surface, route, path=path)
+        taken = place.methods.get(route.method)
+        if taken is not None and taken.route.method == route.method:
+            raise ValueError(f"cannot add {route.method} {path} to {surface.name}: it is already taken")
+        place.methods[route.method] = bound
+        if route.method == "GET":
+            place.methods.setdefault("HEAD", bound)
 
     def _place(self, surface: Surface, path: str) -> Place:
         parameters = list(_PARAMETER.finditer(path))
@@ -134,16 +133,16 @@ def _sorted_claims(surfaces: Iterable[Surface]) -> list[tuple[str, Surface]]:
     return sorted(claims, key=lambda pair: -len(pair[0]))
 
 
-def _walk(node: _Node, segments: Sequence[str], depth: int, values: list[str]) -> Place | None:
+def _walk(node: _Node, segments: Sequence[str], *, depth: int, values: list[str]) -> Place | None:
     if depth == len(segments):
         return node.place
     segment = segments[depth]
     fixed = node.fixed.get(segment)
-    if fixed is not None and (place := _walk(fixed, segments, depth + 1, values)) is not None:
+    if fixed is not None and (place := _walk(fixed, segments, depth=depth + 1, values=values)) is not None:
         return place
     if node.parameter is not None and segment:
         values.append(segment)
-        if (place := _walk(node.parameter, segments, depth + 1, values)) is not None:
+        if (place := _walk(node.parameter, segments, depth=depth + 1, values=values)) is not None:
             return place
         values.pop()
     return None
@@ -160,7 +159,7 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile("".join(pieces))
 
 
-def _bind(surface: Surface, route: Route, path: str) -> Bound:
+def _bind(surface: Surface, route: Route, *, path: str) -> Bound:
     names = tuple(parameter["name"] for parameter in _PARAMETER.finditer(path))
     is_id = () if route.free_path else tuple(name for name in names if name == "id" or name.endswith("_id"))
     if route.body is not None and route.raw_body is not None:
@@ -174,5 +173,5 @@ def _bind(surface: Surface, route: Route, path: str) -> Bound:
         ids=is_id,
         decode_body=None if route.body is None else body_decoder(route.body),
         decode_query=None if route.query is None else query_decoder(route.query),
-        changes=route.method != "GET" and route.stream is None,
+        changes=route.method not in {"GET", "HEAD"} and route.stream is None,
     )

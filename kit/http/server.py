@@ -29,9 +29,9 @@ _STREAM_CLOSE_SECONDS = 2.0
 class Server:
     """Serves the surfaces on one port, by host and port or on a bound socket.
 
-    Requests with no credential, bad bodies and bugs are answered in the words of the surface that claims the path; a
-    path without a claim gets an empty 404. Handlers of GET and of streams are cancelled when their client goes;
-    handlers that change state run to their end under `tasks`.
+    Every failure is told in the words of the surface that claims the path; a path without a claim gets an empty 404.
+    Handlers of GET and of streams are cancelled when their client goes; handlers that change state run to their end
+    under `tasks`, so that a client who hangs up leaves nothing half done.
     """
 
     def __init__(
@@ -105,11 +105,11 @@ class Server:
         await server.shutdown(_STREAM_CLOSE_SECONDS)
 
 
-def _make_request(  # noqa: PLR0917 - aiohttp calls it so
+def _make_request(  # noqa: PLR0917 - the shape that aiohttp calls
     message: RawRequestMessage,
     payload: StreamReader,
     protocol: RequestHandler,
     writer: AbstractStreamWriter,
     task: asyncio.Task[None],
 ) -> web.BaseRequest:
-    return web.Request(message, payload, protocol, writer, task, protocol._loop)  # noqa: SLF001 - as aiohttp's own factory does
+    return web.Request(message, payload, protocol, writer, task, task.get_loop())

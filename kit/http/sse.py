@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Self
 
 from aiohttp import web
@@ -15,7 +14,7 @@ _COMMENT = b":\n\n"
 _FORBIDDEN = frozenset("\r\n\0")
 
 
-def frame(data: str | bytes, *, id: str | None = None, event: str | None = None) -> bytes:
+def frame(data: str | bytes, *, id: str | None = None, event: str | None = None) -> bytes:  # noqa: A002 - the field's name
     """One event as bytes: a `data:` line per line of data, with a trailing CR dropped and an empty line kept.
 
     A CR inside a line begins a new line, as the format has no other place for it. ValueError for an id or an event
@@ -62,9 +61,7 @@ class EventStream:
         self._tasks.start("keep-alive", self._keep_alive())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._tasks.close()
 
     async def send(self, events: bytes) -> None:

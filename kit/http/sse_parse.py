@@ -16,7 +16,7 @@ class Event:
 
 
 class EventParser:
-    """Takes bytes in pieces of any size, gives the complete events, and drops an unfinished one at the end.
+    """Takes bytes in pieces of any size and gives the events that are complete; an unfinished last one is dropped.
 
     ValueError when a single event passes `max_event_bytes`.
     """

@@ -22,27 +22,24 @@ class HeadersSent(Exception):
 class Ask:
     """One request as a handler sees it: who calls, what was decoded, and the aiohttp request for streams."""
 
-    __slots__ = ("_headers", "body", "caller", "opened", "path", "query", "request", "request_id")
+    __slots__ = ("body", "caller", "opened", "path", "query", "request", "request_id", "surface")
 
     def __init__(
         self,
         request: web.Request,
         request_id: str,
         *,
-        headers: Mapping[str, str],
+        surface: Surface,
         path: Mapping[str, str],
-        caller: Any = None,
-        query: Any = None,
-        body: Any = None,
     ) -> None:
         self.request = request
         self.request_id = request_id
-        self.caller = caller
+        self.surface = surface
         self.path = path
-        self.query = query
-        self.body = body
+        self.caller: Any = None
+        self.query: Any = None
+        self.body: Any = None
         self.opened: web.StreamResponse | None = None
-        self._headers = headers
 
     @property
     def peer(self) -> str:
@@ -53,7 +50,7 @@ class Ask:
         """Give a response the request's id and the surface's headers, keeping those it already has."""
         headers = response.headers
         headers["X-Request-Id"] = self.request_id
-        for name, value in self._headers.items():
+        for name, value in self.surface.response_headers.items():
             headers.setdefault(name, value)
 
     async def open(self, response: web.StreamResponse) -> None:
@@ -113,6 +110,7 @@ class Surface:
     `authenticate` returns the caller, None where no credential was given, and raises Unauthenticated for a bad one.
     With `credential_first` an unknown path, a wrong method or a bad path is told only to callers with a credential.
     `before` runs ahead of authentication and may raise Limited. `not_found` answers what no route of the surface does.
+    `fault_shape` is the type of a worded fault, for the surface's document.
     """
 
     name: str
@@ -126,6 +124,7 @@ class Surface:
     before: Callable[[web.Request], None] | None = None
     response_headers: Mapping[str, str] = field(default_factory=dict)
     not_found: Callable[[Ask], Awaitable[object]] | None = None
+    fault_shape: Any = None
 
 
 def peer_of(request: web.Request) -> str:
