@@ -14,7 +14,7 @@ _COMMENT = b":\n\n"
 _FORBIDDEN = frozenset("\r\n\0")
 
 
-def frame(data: str | bytes, *, id: str | None = None, event: str | None = None) -> bytes:  # noqa: A002 - the field's name
+def frame(data: str | bytes, *, id: str | None = None, event: str | None = None) -> bytes:
     """One event as bytes: a `data:` line per line of data, with a trailing CR dropped and an empty line kept.
 
     A CR inside a line begins a new line, as the format has no other place for it. ValueError for an id or an event
