@@ -52,7 +52,7 @@ def _unpack(pieces: _Pieces, target: Target, limits: Limits) -> Summary:
     tree = Tree(limits)
     for piece in pieces:
         for event in parser.feed(piece):
-            if type(event) is Entry:
+            if isinstance(event, Entry):
                 target.close_file()
                 path = tree.add(event.name, is_directory=event.is_directory)
                 if event.is_directory:
@@ -167,4 +167,4 @@ def _remove(path: Path, *, itself: bool) -> None:
             if child.is_dir(follow_symlinks=False):
                 shutil.rmtree(child.path, ignore_errors=True)
             else:
-                os.unlink(child.path)
+                Path(child.path).unlink()

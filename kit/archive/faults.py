@@ -98,8 +98,6 @@ class ArchiveStopped(Unavailable):
 
 
 def render_name(name: bytes) -> str:
-    """The name as one printable ASCII-quoted word, cut to 200 bytes, safe in logs and JSON."""
-    shown = ascii(name[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")) if not name.isascii() else repr(
-        name[:_SHOWN_BYTES].decode("ascii")
-    )
+    """The name in quotes, unprintable characters escaped and cut to 200 bytes, safe in logs and JSON."""
+    shown = repr(name[:_SHOWN_BYTES].decode("utf-8", "backslashreplace"))
     return shown if len(name) <= _SHOWN_BYTES else f"{shown}… ({len(name)} bytes)"

@@ -1,4 +1,4 @@
-"""Finds the frames and blocks of a zstd stream (RFC 8878), so that a decoder can be fed with a bound on what comes out."""
+"""Finds the frames and blocks of a zstd stream (RFC 8878), so that what a decoder makes of each piece is bounded."""
 
 from __future__ import annotations
 

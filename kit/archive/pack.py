@@ -19,6 +19,7 @@ from kit.archive.summary import Summary
 _LEVEL = 3
 _COPY_BYTES = 1 << 18
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_END_MARK = bytes(2 * tarfile.BLOCKSIZE)
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFIFO: "a fifo",
@@ -32,9 +33,7 @@ def _all(_path: str) -> bool:
     return True
 
 
-def pack(
-    folder: Path, sink: BinaryIO | Path, *, include: Callable[[str], bool] = _all, level: int = _LEVEL
-) -> Summary:
+def pack(folder: Path, sink: BinaryIO | Path, *, include: Callable[[str], bool] = _all, level: int = _LEVEL) -> Summary:
     """Write the folder's files and directories to the sink as a tar.zst, each directory's in the order of their names.
 
     `include` is asked with each path relative to the folder, separated by `/`; a directory it refuses is not entered.
@@ -42,15 +41,13 @@ def pack(
     with EntryForbidden. Blocking; a sink given as a path is removed on failure, one given as a file stays open.
     """
     with contextlib.ExitStack() as stack:
-        output = _Output(stack.enter_context(_made_file(sink)) if isinstance(sink, Path) else sink)
-        writer = zstandard.ZstdCompressor(level=level, write_checksum=True).stream_writer(output, closefd=False)
-        packing = _Packing(writer)
+        output = _Output(stack.enter_context(_made_file(sink)) if isinstance(sink, Path) else sink, level)
+        packing = _Packing(output)
         try:
             packing.add_folder(folder, "", include)
-            packing.finish()
         except OSError as error:
             raise ArchiveUnreadable(f"cannot pack {packing.at}: {error.strerror or error}") from error
-        writer.flush(zstandard.FLUSH_FRAME)
+        output.finish()
     return Summary(
         entries=packing.entries,
         files=packing.files,
@@ -61,15 +58,24 @@ def pack(
 
 
 class _Output:
-    """Counts and hashes what goes to a sink, whose failures are its own fault."""
+    """Compresses into a sink, whose failures are a fault of its own, and hashes what the sink gets."""
 
-    def __init__(self, sink: BinaryIO) -> None:
+    def __init__(self, sink: BinaryIO, level: int) -> None:
         self._sink = sink
+        self._zstd = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
         self.sha256 = hashlib.sha256()
         self.written_bytes = 0
 
-    def write(self, data: bytes) -> int:
-        """Pass all of the data on."""
+    def write(self, data: bytes) -> None:
+        """Append bytes of the tar file."""
+        self._send(self._zstd.compress(data))
+
+    def finish(self) -> None:
+        """Append the end mark and end the zstd frame."""
+        self.write(_END_MARK)
+        self._send(self._zstd.flush())
+
+    def _send(self, data: bytes) -> None:
         self.sha256.update(data)
         self.written_bytes += len(data)
         view = memoryview(data)
@@ -78,14 +84,13 @@ class _Output:
                 view = view[self._sink.write(view) :]
         except OSError as error:
             raise ArchiveUnwritable(f"cannot write archive: {error.strerror or error}") from error
-        return len(data)
 
 
 class _Packing:
-    """Adds folders to one tar file and counts; `at` is the path in work, for messages."""
+    """Adds folders to one output and counts; `at` is the path in work, for messages."""
 
-    def __init__(self, writer: zstandard.ZstdCompressionWriter) -> None:
-        self._tar = tarfile.open(fileobj=writer, mode="w", format=tarfile.PAX_FORMAT, copybufsize=_COPY_BYTES)
+    def __init__(self, output: _Output) -> None:
+        self._output = output
         self.at = "the folder"
         self.entries = 0
         self.files = 0
@@ -101,33 +106,35 @@ class _Packing:
                 continue
             self.at = render_name(os.fsencode(path))
             if child.is_dir(follow_symlinks=False):
-                self._add(path, kind=tarfile.DIRTYPE, mode=0o755)
+                self._add_header(path, kind=tarfile.DIRTYPE, mode=0o755)
                 self.add_folder(Path(child.path), f"{path}/", include)
             else:
                 _check_kind(child.stat(follow_symlinks=False).st_mode, self.at)
                 self._add_file(child.path, path)
 
-    def finish(self) -> None:
-        """Write the end mark."""
-        self._tar.close()
-
     def _add_file(self, place: str, path: str) -> None:
-        with open(os.open(place, _FILE_FLAGS), "rb") as file:
+        with os.fdopen(os.open(place, _FILE_FLAGS), "rb", buffering=0) as file:
             found = os.fstat(file.fileno())
             _check_kind(found.st_mode, self.at)
-            self._add(path, mode=0o755 if found.st_mode & stat.S_IXUSR else 0o644, size=found.st_size, file=file)
+            executable = found.st_mode & stat.S_IXUSR
+            self._add_header(path, mode=0o755 if executable else 0o644, size=found.st_size)
+            left = found.st_size
+            while left:
+                data = file.read(min(left, _COPY_BYTES))
+                if not data:
+                    raise ArchiveUnreadable(f"cannot pack {self.at}: it became shorter while it was read")
+                self._output.write(data)
+                left -= len(data)
+            self._output.write(bytes(-found.st_size % tarfile.BLOCKSIZE))
         self.files += 1
         self.uncompressed_bytes += found.st_size
 
-    def _add(
-        self, path: str, *, mode: int, kind: bytes = tarfile.REGTYPE, size: int = 0, file: BinaryIO | None = None
-    ) -> None:
+    def _add_header(self, path: str, *, mode: int, kind: bytes = tarfile.REGTYPE, size: int = 0) -> None:
         info = tarfile.TarInfo(path)
         info.type = kind
         info.mode = mode
         info.size = size
-        self._tar.addfile(info, file)
-        self._tar.members.clear()
+        self._output.write(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
         self.entries += 1
 
 

@@ -27,7 +27,7 @@ class Scanner:
         """Check the next bytes of the compressed stream; a fault says what is wrong with the archive."""
         for piece in self._decoder.feed(chunk):
             for event in self._parser.feed(piece):
-                if type(event) is Entry:
+                if isinstance(event, Entry):
                     self._tree.add(event.name, is_directory=event.is_directory)
 
     def finish(self) -> Summary:

@@ -182,7 +182,7 @@ class Parser:
             self._long_name = data.partition(b"\0")[0]
 
     def _apply_extensions(self, name: bytes, size: int) -> tuple[bytes, int]:
-        """Name and size as extended headers override them, which are then used up; two names for one entry are refused."""
+        """Name and size as extended headers state them; uses the headers up and refuses two names for one entry."""
         records = {**self._globals, **self._records}
         path = records.get(b"path")
         if self._long_name is not None:

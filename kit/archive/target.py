@@ -43,7 +43,9 @@ class Target:
         parent, _, name = path.rpartition(b"/")
         mode = _EXECUTABLE_MODE if executable else _FILE_MODE
         try:
-            self._file = file = os.open(name, _FILE_FLAGS, mode, dir_fd=self._held.get(parent) or self._directory(parent))
+            self._file = file = os.open(
+                name, _FILE_FLAGS, mode, dir_fd=self._held.get(parent) or self._directory(parent)
+            )
             if not self._mode_is_exact.get(mode):
                 self._set_mode(file, mode)
         except OSError as error:
