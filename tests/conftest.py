@@ -1,0 +1,10 @@
+"""What every test has: no outside network, no blocking calls on the loop, and the real services it asks for."""
+
+from __future__ import annotations
+
+pytest_plugins = [
+    "tests.fixtures.docker",
+    "tests.fixtures.guards",
+    "tests.fixtures.network",
+    "tests.fixtures.postgres",
+]
