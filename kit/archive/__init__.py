@@ -1,1 +1,0 @@
-"""Safe, streaming reading and writing of folders as tar files compressed with zstd."""
