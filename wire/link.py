@@ -99,11 +99,13 @@ class Heartbeat(Lenient, frozen=True, tag_field="t", tag="heartbeat"):
     """The node observes what that spec wants, as far as it can be had."""
     wire_version: int
     agent_version: str
-    replicas: tuple[ReplicaReport, ...] = ()
+    replicas: tuple[ReplicaReport, ...] | None = None
+    """All replicas of the node; an empty list says that there are none."""
     host: HostReport | None = None
     engine: Part | None = None
     ingress: Part | None = None
     happenings: tuple[Happening, ...] = ()
+    """What happened since the last heartbeat that was answered."""
 
 
 class HeartbeatAnswered(Lenient, frozen=True, tag_field="t", tag="answer"):
