@@ -270,6 +270,7 @@ nodes = Table(
     Column("port", Integer, nullable=False),
     Column("certificate_serial", String(64), nullable=False),
     Column("certificate_expires_at", Moment, nullable=False),
+    Column("previous_serial", String(64), nullable=True),
     Column("agent_version", String(64), nullable=True),
     Column("wire_version", Integer, nullable=True),
     _at("created_at"),
