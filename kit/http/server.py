@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 _UPLOAD_BUFFER_BYTES = 1024 * 1024
 _LINGER_SECONDS = 2.0
 _STREAM_CLOSE_SECONDS = 2.0
+_LAST_SECONDS = 0.1
 
 
 class Server:
@@ -100,9 +101,11 @@ class Server:
         self._listener = self._web = None
         listener.close()
         server.pre_shutdown()
-        await self._dispatch.end_streams(_STREAM_CLOSE_SECONDS)
-        await self._dispatch.settle(grace_seconds)
-        await server.shutdown(_STREAM_CLOSE_SECONDS)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + grace_seconds
+        await self._dispatch.end_streams(min(grace_seconds, _STREAM_CLOSE_SECONDS))
+        await self._dispatch.settle(deadline - loop.time())
+        await server.shutdown(max(_LAST_SECONDS, deadline - loop.time()))
 
 
 def _make_request(  # noqa: PLR0917 - the shape that aiohttp calls
