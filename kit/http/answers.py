@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from kit.faults import BadSyntax, Fault, Internal, MethodNotAllowed
+from kit.http.ready import Ready, may_be_ready
 from kit.http.surface import Answer, Ask
 
 _log = logging.getLogger(__name__)
@@ -18,19 +19,26 @@ _NO_HEADERS: Mapping[str, str] = {}
 _encode = msgspec.json.Encoder().encode
 
 
-def render_result(ask: Ask, result: object, *, status: int) -> web.StreamResponse:
-    """The response for a result: a response as it is, an Answer with its own status, anything else as JSON."""
+def render_result(ask: Ask, result: object, *, status: int, head: bytes | None = None) -> web.StreamResponse:
+    """The response for a result: a response as it is, an Answer with its own status, anything else as JSON.
+
+    `head` is what `render_head` made for the status and the surface; with it, a small result goes out as `Ready`.
+    """
     if isinstance(result, web.StreamResponse):
         if not result.prepared:
             ask.dress(result)
         return result
     headers = _NO_HEADERS
     if isinstance(result, Answer):
+        head = None
         status, headers, result = result.status, result.headers, result.body
     if result is None or isinstance(result, bytes):
         response = web.Response(body=result, status=status, headers=headers)
     else:
-        response = web.Response(body=_encode(result), status=status, headers=headers)
+        data = _encode(result)
+        if head is not None and may_be_ready(ask.request, data):
+            return Ready(status, head=head, request_id=ask.request_id, data=data)
+        response = web.Response(body=data, status=status, headers=headers)
         response.headers.setdefault(hdrs.CONTENT_TYPE, _JSON)
     ask.dress(response)
     return response

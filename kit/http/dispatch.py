@@ -142,7 +142,7 @@ async def _ready(bound: Bound, ask: Ask) -> None:
 
 async def _handle(bound: Bound, ask: Ask) -> web.StreamResponse:
     try:
-        return render_result(ask, await bound.route.handler(ask), status=bound.route.status)
+        return render_result(ask, await bound.route.handler(ask), status=bound.route.status, head=bound.head)
     except HeadersSent:
         assert ask.opened is not None
         return ask.opened

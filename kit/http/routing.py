@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import msgspec
 
 from kit.http.decode import body_decoder, query_decoder
+from kit.http.ready import render_head
 from kit.http.surface import PUBLIC, Route, Surface
 
 _PARAMETER = re.compile(r"\{(?P<name>[a-z_]+)(?::(?P<pattern>[^{}]+))?\}")
@@ -18,7 +19,7 @@ _PARAMETER = re.compile(r"\{(?P<name>[a-z_]+)(?::(?P<pattern>[^{}]+))?\}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """A route made ready to serve: its decoders, and the names of its parameters in order."""
+    """A route made ready to serve: its decoders, its answer's head, and the names of its parameters in order."""
 
     surface: Surface
     route: Route
@@ -27,6 +28,7 @@ class Bound:
     decode_body: Callable[[bytes], Any] | None
     decode_query: Callable[[str], Any] | None
     changes: bool
+    head: bytes | None
 
 
 @dataclass(slots=True)
@@ -174,4 +176,5 @@ def _bind(surface: Surface, route: Route, *, path: str) -> Bound:
         decode_body=None if route.body is None else body_decoder(route.body),
         decode_query=None if route.query is None else query_decoder(route.query),
         changes=route.method not in {"GET", "HEAD"} and route.stream is None,
+        head=None if route.status in {204, 304} else render_head(route.status, surface.response_headers),
     )
