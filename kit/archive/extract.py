@@ -144,7 +144,8 @@ def _fresh_directory(path: Path) -> Iterator[None]:
     made = True
     try:
         try:
-            path.mkdir(mode=0o755)
+            path.mkdir()
+            path.chmod(0o755)
         except FileExistsError as error:
             made = False
             if path.is_symlink() or not path.is_dir() or any(path.iterdir()):
