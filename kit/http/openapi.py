@@ -26,10 +26,12 @@ from kit.http.surface import PUBLIC, Answer, Ask, Route, Surface
 
 _PARAMETER = re.compile(r"\{(?P<name>[a-z_]+)(?::[^{}]+)?\}")
 _REFERENCE = "#/components/schemas/{name}"
-_FILES = {
-    "": ("page.html", "text/html; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
+_FOLDER = importlib.resources.files("kit.http").joinpath("page")
+# Read on import, so that nothing blocks a running loop later.
+_PAGE = {
+    "": (_FOLDER.joinpath("page.html").read_bytes(), "text/html; charset=utf-8"),
+    "/page.js": (_FOLDER.joinpath("page.js").read_bytes(), "text/javascript; charset=utf-8"),
+    "/page.css": (_FOLDER.joinpath("page.css").read_bytes(), "text/css; charset=utf-8"),
 }
 
 
@@ -51,7 +53,7 @@ def with_documents(surface: Surface, *, under: str | None = None) -> Surface:
         )
     ]
     routes += [
-        _page_route(f"{base}/docs{suffix}", name=name, content_type=kind) for suffix, (name, kind) in _FILES.items()
+        _page_route(f"{base}/docs{suffix}", data=data, content_type=kind) for suffix, (data, kind) in _PAGE.items()
     ]
     return dataclasses.replace(surface, routes=(*surface.routes, *routes))
 
@@ -166,9 +168,7 @@ def _faults(route: Route) -> Iterable[type[Fault]]:
     yield Internal
 
 
-def _page_route(path: str, *, name: str, content_type: str) -> Route:
-    data = importlib.resources.files("kit.http").joinpath("page", name).read_bytes()
-
+def _page_route(path: str, *, data: bytes, content_type: str) -> Route:
     async def get_page(_: Ask) -> Answer:
         return Answer(200, data, {"Content-Type": content_type})
 
