@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from agent.model.engine import Container, ContainerSpec, EngineEvent, EngineInfo, Image, RawLine
+from agent.model.ingress import ApplyResult, IngressObserved, IngressState
 
 
 class Engine(Protocol):
@@ -92,4 +93,24 @@ class Engine(Protocol):
         self, container_id: str, *, tail: int | None, since: dt.datetime | None, follow: bool
     ) -> AsyncIterator[RawLine]:
         """Lines of a container's log, oldest first; with `follow` also those to come, until the container ends."""
+        ...
+
+
+class Ingress(Protocol):
+    """The node's way in for user traffic: hosts lead to servers, changed while requests flow."""
+
+    async def observe(self) -> IngressObserved:
+        """What is served now; IngressUnavailable when the proxy does not answer."""
+        ...
+
+    async def apply(self, wanted: IngressState) -> ApplyResult:
+        """Serve exactly this, losing no request; doing it again changes nothing.
+
+        The state is kept for the proxy's next start even when it does not answer now, which is IngressUnavailable.
+        Parts that may not be served are left out and told in `refused`.
+        """
+        ...
+
+    async def sessions(self, names: Collection[str]) -> Mapping[str, int]:
+        """Open sessions of each named server, processes that finish after a reload included; 0 for a name unknown."""
         ...

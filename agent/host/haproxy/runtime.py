@@ -1,0 +1,83 @@
+"""Speaks to HAProxy's sockets: the worker's runtime socket and the master's, with a deadline on every exchange."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.core.faults import IngressUnavailable
+from agent.host.haproxy.commands import SHOW_SESSIONS, parse_old_workers, parse_sessions
+
+_PROMPT = "\n> "
+_LARGEST_READ = 1 << 18
+
+
+class RuntimeSocket:
+    """Asks the worker; commands of one batch are carried out in order on one connection."""
+
+    def __init__(self, path: Path, *, deadline_seconds: float = 5.0) -> None:
+        self._path = path
+        self._deadline_seconds = deadline_seconds
+
+    async def ask(self, lines: Sequence[str]) -> list[str]:
+        """The answer to each line, without surrounding white space; IngressUnavailable when not all come in time."""
+        for line in lines:
+            if not line.isprintable() or ";" in line:
+                raise ValueError(f"cannot send {line!r} to HAProxy: it is not one plain command")
+        if not lines:
+            return []
+        text = await exchange(self._path, "\n".join(["prompt", *lines, "quit", ""]), self._deadline_seconds)
+        replies = [reply.strip() for reply in text.split(_PROMPT)[1:-1]]
+        if len(replies) != len(lines):
+            raise IngressUnavailable(
+                f"cannot run {len(lines)} commands on HAProxy: it answered {len(replies)} and closed the connection"
+            )
+        return replies
+
+
+class MasterSocket:
+    """Asks the master, which outlives reloads and reaches the workers that still finish their connections."""
+
+    def __init__(self, path: Path, *, deadline_seconds: float = 5.0) -> None:
+        self._path = path
+        self._deadline_seconds = deadline_seconds
+
+    async def reload(self) -> None:
+        """Ask for a new worker from the files; that it came is seen on the runtime socket."""
+        await exchange(self._path, "reload\n", self._deadline_seconds)
+
+    async def old_sessions(self) -> dict[str, int]:
+        """Open sessions by server name in workers from before a reload; nothing when there are none."""
+        totals: dict[str, int] = {}
+        for pid in parse_old_workers(await exchange(self._path, "show proc\n", self._deadline_seconds)):
+            # A worker that ends between the two questions answers nothing, and has no sessions any more.
+            text = await exchange(self._path, f"@!{pid} {SHOW_SESSIONS}\n", self._deadline_seconds)
+            if text.startswith("# pxname"):
+                for name, count in parse_sessions(text).items():
+                    totals[name] = totals.get(name, 0) + count
+        return totals
+
+
+async def exchange(path: Path, text: str, deadline_seconds: float) -> str:
+    """Everything that a socket answers until it closes; IngressUnavailable when it does not within the deadline."""
+    try:
+        async with asyncio.timeout(deadline_seconds):
+            reader, writer = await asyncio.open_unix_connection(path, limit=_LARGEST_READ)
+            try:
+                writer.write(text.encode("ascii"))
+                writer.write_eof()
+                return (await reader.read(-1)).decode("utf-8", "replace")
+            finally:
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+    except TimeoutError as error:
+        raise IngressUnavailable(
+            f"cannot reach HAProxy at {path}: no answer within {deadline_seconds:g} s; see whether its process is stuck"
+        ) from error
+    except OSError as error:
+        raise IngressUnavailable(
+            f"cannot reach HAProxy at {path}: {error.strerror or error}; see whether its process runs"
+        ) from error
