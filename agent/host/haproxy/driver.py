@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 _RELOAD_POLL_SECONDS = 0.05
 _DELETE_AGAIN_SECONDS = (0.01, 0.05)
-"""Each thread of HAProxy closes its own idle connections soon after a server goes to maintenance; until then it stays."""
+"""A server in maintenance can be deleted once each thread of HAProxy has closed its idle connections, which is soon."""
 
 
 class HaproxyIngress:
