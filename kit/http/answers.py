@@ -15,6 +15,7 @@ from kit.http.surface import Answer, Ask
 _log = logging.getLogger(__name__)
 
 _JSON = "application/json"
+_CLIENT_GONE = 499
 _NO_HEADERS: Mapping[str, str] = {}
 _encode = msgspec.json.Encoder().encode
 
@@ -46,13 +47,13 @@ def render_result(ask: Ask, result: object, *, status: int, head: bytes | None =
 
 def render_failure(ask: Ask, error: Exception) -> web.StreamResponse:
     """The response that words a failure as the surface does; a bug is logged once with the request's id and told as
-    Internal. When the client has gone, the error is raised on.
+    Internal. That a client has gone is no failure, and nobody reads the answer.
     """
     request = ask.request
     if isinstance(error, Fault):
         fault = error
-    elif is_gone(request):
-        raise error
+    elif is_gone(request) and isinstance(error, (ConnectionError, web.RequestPayloadError)):
+        return ask.opened or web.Response(status=_CLIENT_GONE)
     elif isinstance(error, web.RequestPayloadError):
         fault = BadSyntax("cannot read body: its framing is broken")
     else:

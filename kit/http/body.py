@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import hdrs, web
 
-from kit.faults import TooLarge, UnsupportedMedia
+from kit.faults import BadSyntax, TooLarge, UnsupportedMedia
 
 _JSON = "application/json"
+_ARRIVES_WITHIN_SECONDS = 60.0
 
 
 async def read_json_body(request: web.Request, limit_bytes: int) -> bytes:
@@ -20,10 +23,14 @@ async def read_json_body(request: web.Request, limit_bytes: int) -> bytes:
         raise TooLarge(f"cannot read body: it is larger than {limit_bytes} bytes")
     await send_continue(request)
     data = bytearray()
-    async for piece in request.content.iter_any():
-        data += piece
-        if len(data) > limit_bytes:
-            raise TooLarge(f"cannot read body: it is larger than {limit_bytes} bytes")
+    try:
+        async with asyncio.timeout(_ARRIVES_WITHIN_SECONDS):
+            async for piece in request.content.iter_any():
+                data += piece
+                if len(data) > limit_bytes:
+                    raise TooLarge(f"cannot read body: it is larger than {limit_bytes} bytes")
+    except TimeoutError as error:
+        raise BadSyntax(f"cannot read body: it did not arrive within {_ARRIVES_WITHIN_SECONDS:.0f} s") from error
     return bytes(data)
 
 

@@ -35,7 +35,7 @@ class Dispatch:
         self._stopping = False
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The response to one request; it raises only when the client has gone or the server stops."""
+        """The response to one request; it raises only CancelledError, when the client has gone or the server stops."""
         assert isinstance(request, web.Request)
         path = request.raw_path.partition("?")[0]
         if not path.startswith("/"):
