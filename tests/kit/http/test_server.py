@@ -195,7 +195,7 @@ async def test_a_change_runs_to_its_end_when_its_client_goes() -> None:
     assert not gate.cancelled.is_set()
 
 
-async def test_a_bug_in_a_change_whose_client_has_gone_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_bug_in_a_change_whose_client_has_gone_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     gate = Gate()
 
     async def fail(ask: Ask) -> None:
@@ -209,6 +209,29 @@ async def test_a_bug_in_a_change_whose_client_has_gone_is_logged(caplog: pytest.
             gate.opened.set()
             await asyncio.wait_for(gate.finished.wait(), 5)
     assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["'late'"]
+
+
+async def test_an_upload_that_is_cut_off_reaches_its_handler_and_is_no_failure_of_ours(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def receive(ask: Ask) -> None:
+        try:
+            async for _ in ask.request.content.iter_any():
+                started.set()
+        finally:
+            ended.set()
+
+    route = _route(receive, method="PUT", raw_body="application/octet-stream")
+    with caplog.at_level(logging.WARNING):
+        async with running(surface(route)) as server:
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"PUT /plain/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
+            await asyncio.wait_for(started.wait(), 5)
+            writer.transport.abort()
+            await asyncio.wait_for(ended.wait(), 5)
+    assert not caplog.records
 
 
 async def test_stopping_lets_a_request_finish() -> None:
