@@ -73,6 +73,12 @@ def render_failure(ask: Ask, error: Exception) -> web.StreamResponse:
     return response
 
 
+def log_answer(ask: Ask, response: web.StreamResponse) -> None:
+    """Leave a line about the answer when the log is at debug."""
+    if _log.isEnabledFor(logging.DEBUG):
+        _log.debug("request answered", extra={**_facts(ask), "status": response.status})
+
+
 def is_gone(request: web.BaseRequest) -> bool:
     """Whether the client's connection is closed or closing."""
     transport = request.transport

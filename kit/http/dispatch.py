@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from kit.faults import Invalid, MethodNotAllowed, Unauthenticated, UnknownPath
-from kit.http.answers import is_gone, render_failure, render_result
+from kit.http.answers import is_gone, log_answer, render_failure, render_result
 from kit.http.body import read_json_body, send_continue
 from kit.http.routing import Bound, Place, Routing
 from kit.http.surface import PUBLIC, Ask, HeadersSent, Surface
@@ -142,7 +142,9 @@ async def _ready(bound: Bound, ask: Ask) -> None:
 
 async def _handle(bound: Bound, ask: Ask) -> web.StreamResponse:
     try:
-        return render_result(ask, await bound.route.handler(ask), status=bound.route.status, head=bound.head)
+        response = render_result(ask, await bound.route.handler(ask), status=bound.route.status, head=bound.head)
+        log_answer(ask, response)
+        return response
     except HeadersSent:
         assert ask.opened is not None
         return ask.opened

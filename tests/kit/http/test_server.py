@@ -321,6 +321,20 @@ async def test_the_caller_is_who_the_surface_recognised() -> None:
             assert await answer.json() == "ada"
 
 
+async def test_at_debug_the_log_has_a_line_for_each_request_without_its_query(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.DEBUG, logger="kit.http"):
+        async with serve(surface(_route(_say_surface))) as http:
+            for path in ("/plain/x?token=secret", "/plain/unknown?token=secret"):
+                async with http.get(path):
+                    pass
+    told = [
+        (record.getMessage(), vars(record)["path"]) for record in caplog.records if record.name == "kit.http.answers"
+    ]
+    assert told == [("request answered", "/plain/x"), ("request refused", "/plain/unknown")]
+
+
 async def test_a_broken_request_line_is_refused_without_harm() -> None:
     async with running(surface(_route(_say_surface))) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
