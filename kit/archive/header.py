@@ -21,8 +21,7 @@ def parse_header(block: bytes) -> tuple[bytes, bytes, int, int] | None:
     # Adler-32 of 256 bytes from zero holds their plain sum in its low half, since 256 * 255 is below its modulus.
     total = (zlib.adler32(block[:256], 0) & _LOW) + (zlib.adler32(block[256:], 0) & _LOW)
     total += _SPACES - sum(block[_CHECKSUM_AT:_CHECKSUM_END])
-    digits = checksum.strip(b" \0")
-    if not digits.isdigit() or b"8" in digits or b"9" in digits or int(digits, 8) != total:
+    if _octal(checksum.strip(b" \0")) != total:
         return None
     name = name.partition(b"\0")[0]
     if magic == _USTAR and prefix[0]:
@@ -39,6 +38,15 @@ def parse_number(field: bytes) -> int:
     digits = field.partition(b"\0")[0].strip()
     if not digits:
         return 0
-    if not digits.isdigit() or b"8" in digits or b"9" in digits:
+    number = _octal(digits)
+    if number is None:
         raise ArchiveCorrupt("cannot read archive: a header holds a number that is not octal")
-    return int(digits, 8)
+    return number
+
+
+def _octal(digits: bytes) -> int | None:
+    """Plain octal digits as a number; what `int` would take besides them, such as a sign, is none."""
+    try:
+        return int(digits, 8) if digits.isdigit() else None
+    except ValueError:
+        return None
