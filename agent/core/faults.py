@@ -17,6 +17,35 @@ class EngineRefused(Fault):
     kind = Kind.INTERNAL
     code = "engine_refused"
 
+    def __init__(self, message: str, *, engine_status: int, reason: str) -> None:
+        super().__init__(message, details={"engine_status": engine_status})
+        self.engine_status = engine_status
+        self.reason = reason
+
+
+class ContainerGone(NotFound):
+    """The engine has no such container any more."""
+
+    code = "container_gone"
+
+
+class ContainerNameTaken(Conflict):
+    """A container that is not ours has the name."""
+
+    code = "container_name_taken"
+
+
+class NetworkNameTaken(Conflict):
+    """A network that is not ours has the name."""
+
+    code = "network_name_taken"
+
+
+class NotOurs(Conflict):
+    """The container does not carry this node's label, so nothing is done to it."""
+
+    code = "not_ours"
+
 
 class ImageNotFound(NotFound):
     """The registry, or the engine, has no such image."""

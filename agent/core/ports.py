@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -50,8 +50,17 @@ class Engine(Protocol):
         """The image that the reference names in the engine, or None."""
         ...
 
-    async def pull_image(self, reference: str, *, login: tuple[str, str] | None, timeout_seconds: float) -> Image:
-        """Pull it; raises ImageNotFound, RegistryDenied or PullFailed with the registry's reason."""
+    async def pull_image(
+        self,
+        reference: str,
+        *,
+        login: tuple[str, str] | None,
+        timeout_seconds: float,
+        progress: Callable[[str], None] | None = None,
+    ) -> Image:
+        """Pull it, telling `progress` a line per step; raises ImageNotFound, RegistryDenied or PullFailed with the
+        registry's reason.
+        """
         ...
 
     async def push_image(self, reference: str, *, login: tuple[str, str] | None, timeout_seconds: float) -> str:
@@ -71,7 +80,7 @@ class Engine(Protocol):
         labels: Mapping[str, str],
         cpu_millis: int,
         memory_bytes: int,
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str]:
         """Build from a folder, yielding lines of output; closing the iterator cancels the build for certain.
 
         Raises BuildFailed with the step's reason. The built image is then found by `tag`.
@@ -82,7 +91,7 @@ class Engine(Protocol):
         """Remove the reference; no error when it is gone or in use."""
         ...
 
-    def watch_events(self, *, since: dt.datetime | None = None) -> AsyncIterator[EngineEvent]:
+    def watch_events(self, *, since: dt.datetime | None = None) -> AsyncGenerator[EngineEvent]:
         """Events of our containers, for ever: reconnects by itself with back-off and resumes where it was.
 
         A malformed event is passed over. A RESYNC event opens the stream and follows each reconnection.
@@ -91,7 +100,7 @@ class Engine(Protocol):
 
     def read_log(
         self, container_id: str, *, tail: int | None, since: dt.datetime | None, follow: bool
-    ) -> AsyncIterator[RawLine]:
+    ) -> AsyncGenerator[RawLine]:
         """Lines of a container's log, oldest first; with `follow` also those to come, until the container ends."""
         ...
 

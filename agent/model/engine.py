@@ -79,7 +79,9 @@ class EngineInfo:
     version: str
     api_version: str
     cgroup_version: str
-    driver: str
+    cgroup_driver: str
+    """`cgroupfs` or `systemd`: it decides where a container's cgroup lies."""
+    storage_driver: str
 
 
 class EventKind(enum.Enum):

@@ -21,7 +21,14 @@ _DENIED = (
     "incorrect username or password",
     "forbidden",
 )
-_MISSING = ("manifest unknown", "not found", "name unknown", "no such image", "does not exist", "repository name not known")
+_MISSING = (
+    "manifest unknown",
+    "not found",
+    "name unknown",
+    "no such image",
+    "does not exist",
+    "repository name not known",
+)
 
 
 def split_reference(reference: str) -> tuple[str, str]:
