@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kit.faults import Conflict, Fault, Invalid, Kind, NotFound, Unavailable
+from kit.faults import Conflict, Fault, Forbidden, Invalid, Kind, NotFound, Unavailable
 
 
 class EngineUnavailable(Unavailable):
@@ -93,3 +93,39 @@ class IngressUnavailable(Unavailable):
     """The proxy does not answer on its socket."""
 
     code = "ingress_unavailable"
+
+
+class NotEnrolled(Conflict):
+    """This machine is not a node yet."""
+
+    code = "not_enrolled"
+
+
+class CertificateExpired(Conflict):
+    """This node's certificate ran out, so that controld cannot be reached until the node is enrolled again."""
+
+    code = "certificate_expired"
+
+
+class ControlUnreachable(Unavailable):
+    """controld does not answer."""
+
+    code = "control_unreachable"
+
+
+class ControlUntrusted(Forbidden):
+    """What answers is not the controld that this machine was told to trust."""
+
+    code = "control_untrusted"
+
+
+class ControlRefused(Forbidden):
+    """controld knows who asks and refuses; `details["code"]` is its own word for it."""
+
+    code = "control_refused"
+
+
+class IdentityUnreadable(Fault):
+    """The file that says who this node is cannot be used."""
+
+    code = "identity_unreadable"

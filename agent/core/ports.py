@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.model.engine import Container, ContainerSpec, EngineEvent, EngineInfo, Image, RawLine
+from agent.model.identity import Identity
 from agent.model.ingress import ApplyResult, IngressObserved, IngressState
+from agent.model.observed import Observed
+from wire.control.enrolment import Enrolled, EnrolmentAsked, RenewalAsked, Renewed
+from wire.spec import NodeSpec
 
 
 class Engine(Protocol):
@@ -122,4 +126,92 @@ class Ingress(Protocol):
 
     async def sessions(self, names: Collection[str]) -> Mapping[str, int]:
         """Open sessions of each named server, processes that finish after a reload included; 0 for a name unknown."""
+        ...
+
+
+class IdentityFiles(Protocol):
+    """Where the node's identity is kept, and where its keys are made."""
+
+    async def read(self) -> Identity | None:
+        """The identity, or None on a machine that is not enrolled; raises IdentityUnreadable."""
+        ...
+
+    async def make_request(self, *, common_name: str) -> tuple[str, str]:
+        """A fresh key and a signing request for it, both in PEM; nothing is written."""
+        ...
+
+    async def write(
+        self,
+        *,
+        node_id: str,
+        name: str,
+        control_url: str,
+        authority_pem: str,
+        certificate_pem: str,
+        key_pem: str,
+    ) -> Identity:
+        """Keep it, as a whole or not at all; connections from then on use it.
+
+        Raises ControlUntrusted when the certificate is not for this key and node.
+        """
+        ...
+
+    def compute_fingerprint(self, authority_pem: str) -> str:
+        """Lowercase hex SHA-256 of the certificate; raises BadCertificate."""
+        ...
+
+
+class ControlCalls(Protocol):
+    """Asks of controld's node side; raises ControlUnreachable, ControlUntrusted or ControlRefused."""
+
+    async def fetch_authority(self, url: str) -> str:
+        """The authority's certificate in PEM, from whoever answers there: not to be trusted as such."""
+        ...
+
+    async def send_enrolment(self, url: str, *, authority_pem: str, asked: EnrolmentAsked) -> Enrolled:
+        """Enrol with the controld that this authority vouches for."""
+        ...
+
+    async def send_renewal(self, url: str, asked: RenewalAsked) -> Renewed:
+        """Ask for a fresh certificate under the one at hand."""
+        ...
+
+
+class LinkConnection(Protocol):
+    """One open link; every call raises ControlUnreachable once it is broken."""
+
+    async def send(self, frame: bytes) -> None:
+        """Send one frame."""
+        ...
+
+    async def receive(self) -> bytes:
+        """The next frame."""
+        ...
+
+    async def close(self) -> None:
+        """End it at once, whatever the other side does; calling it again does nothing."""
+        ...
+
+
+class LinkDialer(Protocol):
+    """Opens links to controld."""
+
+    async def open(self) -> LinkConnection:
+        """A fresh link; raises CertificateExpired, ControlUnreachable, ControlUntrusted or ControlRefused."""
+        ...
+
+
+class Observations(Protocol):
+    """What the node can say of itself."""
+
+    def observe(self) -> Observed:
+        """The newest observations; cheap, from memory."""
+        ...
+
+
+class SpecSink(Protocol):
+    """Takes what the node should run."""
+
+    async def accept(self, spec: NodeSpec, digest: str) -> None:
+        """Take the spec as what is wanted from now on; returns once it is noted, not when it is applied."""
         ...
