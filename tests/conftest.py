@@ -7,4 +7,5 @@ pytest_plugins = [
     "tests.fixtures.guards",
     "tests.fixtures.network",
     "tests.fixtures.postgres",
+    "tests.fixtures.store",
 ]

@@ -1,0 +1,188 @@
+"""The database: transactions on SQLite or PostgreSQL, and what its failures mean."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from sqlalchemy import event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import StaticPool
+
+from controld.core.faults import AlreadyExists, StoreBusy, StoreUnavailable
+from controld.model.change import Change
+from controld.store.feed import CHANNEL, Feed, Listener
+from controld.store.migrate import migrate
+from kit.clock import Clock
+
+_BUSY_SECONDS = 5.0
+_COMMAND_SECONDS = 30.0
+_CONNECTIONS = 8
+_PG_COLLISIONS = frozenset({"40001", "40P01", "55P03"})
+
+
+class Transaction:
+    """One transaction on one connection; it collects what to tell the feed after commit."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self.changes: dict[Change, None] = {}
+
+    @property
+    def is_postgres(self) -> bool:
+        """Whether the database is PostgreSQL."""
+        return self._connection.dialect.name == "postgresql"
+
+    async def execute(self, statement: Any, parameters: Any = None) -> Any:
+        """The result of a SQLAlchemy statement, buffered; a list of parameters runs it once for each."""
+        return await self._connection.execute(statement, parameters)
+
+    async def lock(self, name: str) -> None:
+        """Hold this name until the end; on SQLite a writer is alone anyway."""
+        if self.is_postgres:
+            await self._connection.execute(
+                text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
+            )
+
+    def announce(self, kind: str, *ids: str) -> None:
+        """Tell the feed, once this is committed, that these things changed."""
+        self.changes.update((Change(kind, id), None) for id in ids)
+
+
+class Database:
+    """Opens transactions on the database at a URL (`sqlite+aiosqlite:///path` or `postgresql+asyncpg://…`).
+
+    `open` brings the schema forward first. Writers on SQLite queue here, so that none waits in the database's own
+    polling; PostgreSQL transactions are READ COMMITTED, and `Transaction.lock` guards what needs more.
+    """
+
+    def __init__(self, url: str, *, feed: Feed, clock: Clock) -> None:
+        self.url = url
+        self.feed = feed
+        self._clock = clock
+        self._opened: AsyncEngine | None = None
+        self._is_postgres = make_url(url).get_backend_name() == "postgresql"
+        self._writer = asyncio.Lock()
+        self._reader: asyncio.Lock | None = self._writer if _is_in_memory(url) else None
+        self._listener = Listener(url, feed=feed, clock=clock) if self._is_postgres else None
+
+    async def open(self) -> None:
+        """Bring the schema forward and begin to hear other processes' changes; raises DatabaseNewer."""
+        self._opened = await asyncio.to_thread(_make_engine, self.url)
+        with _translated():
+            await migrate(self._engine, clock=self._clock)
+        if self._listener is not None:
+            await self._listener.start()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._listener is not None:
+            await self._listener.close()
+        if self._opened is not None:
+            await self._opened.dispose()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Transaction]:
+        """A consistent view that changes nothing."""
+        with _translated():
+            async with _held(self._reader), self._engine.connect() as connection:
+                if self._is_postgres:
+                    await connection.execution_options(isolation_level="REPEATABLE READ")
+                yield Transaction(connection)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Transaction]:
+        """A transaction that may change things; leaving the block commits, then the feed is told."""
+        with _translated():
+            async with _held(None if self._is_postgres else self._writer), self._engine.connect() as connection:
+                await connection.execution_options(moorage_write=True)
+                transaction = Transaction(connection)
+                yield transaction
+                changes = list(transaction.changes)
+                if changes and self._is_postgres:
+                    await self._notify(connection, changes)
+                try:
+                    await connection.commit()
+                finally:
+                    self.feed.publish(changes)
+
+    @property
+    def _engine(self) -> AsyncEngine:
+        if self._opened is None:
+            raise RuntimeError("the database is not open")
+        return self._opened
+
+    async def _notify(self, connection: AsyncConnection, changes: list[Change]) -> None:
+        for payload in self.feed.encode(changes):
+            await connection.execute(
+                text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": payload}
+            )
+
+
+def _make_engine(url: str) -> AsyncEngine:
+    if make_url(url).get_backend_name() == "postgresql":
+        return create_async_engine(
+            url,
+            pool_size=_CONNECTIONS,
+            max_overflow=0,
+            pool_pre_ping=True,
+            connect_args={"timeout": 10, "command_timeout": _COMMAND_SECONDS, "server_settings": {"jit": "off"}},
+        )
+    more: dict[str, Any] = (
+        {"poolclass": StaticPool} if _is_in_memory(url) else {"pool_size": _CONNECTIONS, "max_overflow": 0}
+    )
+    engine = create_async_engine(url, connect_args={"timeout": _BUSY_SECONDS}, **more)
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    writes = connection.get_execution_options().get("moorage_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _is_in_memory(url: str) -> bool:
+    parsed = make_url(url)
+    return parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}
+
+
+@asynccontextmanager
+async def _held(lock: asyncio.Lock | None) -> AsyncIterator[None]:
+    if lock is None:
+        yield
+        return
+    async with lock:
+        yield
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Word the database's failures as ours; a statement that is wrong stays a bug."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise AlreadyExists("cannot save it: something with this name or identity is there already") from error
+    except PoolTimeout as error:
+        raise StoreBusy("cannot reach the database: every connection is in use", retry_after_seconds=1) from error
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in _PG_COLLISIONS or "database is locked" in str(error.orig):
+            raise StoreBusy("cannot save it: another change is under way", retry_after_seconds=1) from error
+        if error.connection_invalidated or isinstance(error, OperationalError):
+            raise StoreUnavailable(f"cannot use the database: {error.orig}") from error
+        raise
+    except (ConnectionError, TimeoutError) as error:
+        raise StoreUnavailable("cannot reach the database") from error
