@@ -4,6 +4,7 @@ from __future__ import annotations
 
 pytest_plugins = [
     "tests.fixtures.docker",
+    "tests.fixtures.engine",
     "tests.fixtures.guards",
     "tests.fixtures.network",
     "tests.fixtures.postgres",

@@ -160,5 +160,7 @@ def _raise_pull(doing: str, sentence: str, *, login: _Login) -> NoReturn:
 
 
 def _raise_push(doing: str, sentence: str, *, login: _Login) -> NoReturn:
-    fault = RegistryDenied if decide_refusal(sentence) is Refused.DENIED else PushFailed
+    fault: type[Fault] = RegistryDenied if decide_refusal(sentence) is Refused.DENIED else PushFailed
+    if "does not exist locally" in sentence:
+        fault = ImageNotFound
     raise fault(f"cannot {doing}: {hide_secret(sentence, login[1] if login else None)}")
