@@ -16,7 +16,8 @@ _LOCKS = {
     "agent": ["agent"],
     "controld": ["controld"],
     "dev": ["dev"],
-    "test": ["agent", "controld", "test", "check"],
+    "local": ["agent", "controld", "local"],
+    "test": ["agent", "controld", "local", "test", "check"],
 }
 _ENTRY = re.compile(
     r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[A-Za-z0-9.!+]+)"
