@@ -185,6 +185,8 @@ def server_context(*, certificate: Path, key: Path, authority_pem: str, client_r
     context = _context(ssl.PROTOCOL_TLS_SERVER, authority_pem)
     context.verify_mode = ssl.CERT_REQUIRED if client_required else ssl.CERT_OPTIONAL
     context.load_cert_chain(certificate, key)
+    # A resumed session would carry a certificate on past its end.
+    context.num_tickets = 0
     return context
 
 
