@@ -30,7 +30,7 @@ class Challenges:
         )
 
     async def _answer(self, ask: Ask) -> Answer:
-        host = ask.request.host.rpartition(":")[0] if ":" in ask.request.host else ask.request.host
+        host = ask.request.host.partition(":")[0].lower()
         for challenge in self._wanted():
             if challenge.path == ask.request.path and challenge.host in {None, host}:
                 return Answer(200, challenge.body.encode(), {"Content-Type": "text/plain"})

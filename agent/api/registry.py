@@ -85,7 +85,7 @@ class RegistryRelay:
             return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="Moorage node"'})
         headers = {name: request.headers[name] for name in _PASSED_UP if name in request.headers}
         body = request.content.iter_any() if request.body_exists else None
-        async with self._upstream.ask(request.method, request.path_qs, headers=headers, body=body) as answer:
+        async with self._upstream.ask(request.method, request.raw_path, headers=headers, body=body) as answer:
             response = web.StreamResponse(
                 status=answer.status,
                 headers={name: answer.headers[name] for name in _PASSED_DOWN if name in answer.headers},

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import aiohttp
+from yarl import URL
 
 from kit.faults import Unavailable
 
@@ -67,7 +68,7 @@ class RegistryUpstream:
         try:
             response = await self._session.request(
                 method,
-                self._url + target,
+                URL(self._url + target, encoded=True),
                 headers=headers,
                 data=body,
                 ssl=self._tls(),
