@@ -129,3 +129,22 @@ class IdentityUnreadable(Fault):
     """The file that says who this node is cannot be used."""
 
     code = "identity_unreadable"
+
+
+class SpecUnreadable(Fault):
+    """The spec on disk cannot be read."""
+
+    kind = Kind.INTERNAL
+    code = "spec_unreadable"
+
+
+class SpecNotWritten(Unavailable):
+    """The spec cannot be written down, and so is not acted on."""
+
+    code = "spec_not_written"
+
+
+class WrongNode(Invalid):
+    """The spec is for another node."""
+
+    code = "wrong_node"

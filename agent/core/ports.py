@@ -11,6 +11,7 @@ from agent.model.engine import Container, ContainerSpec, EngineEvent, EngineInfo
 from agent.model.identity import Identity
 from agent.model.ingress import ApplyResult, IngressObserved, IngressState
 from agent.model.observed import Observed
+from agent.model.replica import Probed
 from wire.control.enrolment import Enrolled, EnrolmentAsked, RenewalAsked, Renewed
 from wire.spec import NodeSpec
 
@@ -214,4 +215,24 @@ class SpecSink(Protocol):
 
     async def accept(self, spec: NodeSpec, digest: str) -> None:
         """Take the spec as what is wanted from now on; returns once it is noted, not when it is applied."""
+        ...
+
+
+class SpecFile(Protocol):
+    """Where the node's spec outlives the agent and the host."""
+
+    async def read(self) -> tuple[str, NodeSpec] | None:
+        """The digest and the spec written last, or None when none was; raises SpecUnreadable."""
+        ...
+
+    async def write(self, digest: str, spec: NodeSpec) -> None:
+        """Replace the spec as a whole, for good; raises SpecNotWritten with the earlier one still in place."""
+        ...
+
+
+class HealthProbe(Protocol):
+    """Asks a replica whether it can serve, on the way that the ingress takes."""
+
+    async def check(self, host: str, port: int, path: str, *, timeout_seconds: float) -> Probed:
+        """The outcome of one `GET`, within the time given for all of it; it does not raise for an outcome."""
         ...

@@ -6,9 +6,10 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
+from agent.model import labels
 from agent.model.engine import Container, ContainerSpec, ContainerState
 
-NODE_LABEL = "moorage.node"
+NODE_LABEL = labels.NODE
 """Its value is the node's id; what does not carry it is not ours."""
 
 DROPPED_CAPABILITIES = ("AUDIT_WRITE", "MKNOD", "NET_RAW")

@@ -1,0 +1,57 @@
+"""Decides how far a replica that has to go may be taken out: serve on, drain, leave the ingress, stop."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Final
+
+from agent.model.ingress import ServerObserved, ServerState
+
+POLL_SECONDS: Final = 0.5
+"""The pace at which open sessions are looked at while something drains."""
+ORPHAN_DRAIN_SECONDS: Final = 10.0
+"""How long a container that the spec does not know may finish its open requests."""
+ORPHAN_GRACE_SECONDS: Final = 10
+"""From SIGTERM to SIGKILL for a container that the spec does not know."""
+
+
+class Phase(enum.Enum):
+    """Where a replica that has to go stands."""
+
+    SERVE = "serve"
+    """It keeps its traffic for now: nobody else could take it."""
+    DRAIN = "drain"
+    """It gets nothing new, and what is open goes on."""
+    LEAVE = "leave"
+    """Nothing is open: its server goes."""
+    STOP = "stop"
+    """No server leads to it any more, or its time is over: its container goes."""
+
+
+def decide_phase(
+    servers: Sequence[ServerObserved] | None,
+    *,
+    running: bool,
+    spent_seconds: float,
+    drain_seconds: float,
+    sessions: int,
+    last: bool,
+) -> Phase:
+    """The phase of a replica whose `servers` the proxy shows (None: it does not answer).
+
+    `sessions` are open with it, those of proxy processes that finish after a reload included; they count only once the
+    proxy shows the drain: before that a new one may come at any moment. `last` says that nobody else could serve its
+    route.
+    """
+    if not running or spent_seconds >= drain_seconds:
+        return Phase.STOP
+    if servers is None:
+        return Phase.DRAIN
+    if sessions == 0 and all(server.state is ServerState.MAINT for server in servers):
+        return Phase.STOP
+    if servers and last:
+        return Phase.SERVE
+    if sessions == 0 and all(server.state is not ServerState.READY for server in servers):
+        return Phase.LEAVE
+    return Phase.DRAIN
