@@ -169,6 +169,17 @@ def is_key_of(key_pem: str, certificate_pem: str) -> bool:
     return bool(_load_key(key_pem).public_key() == _load_certificate(certificate_pem).public_key())
 
 
+def is_signed_by(certificate_pem: str, authority_pem: str) -> bool:
+    """Whether the authority signed the certificate."""
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        _load_certificate(certificate_pem).verify_directly_issued_by(_load_certificate(authority_pem))
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
 def compute_fingerprint(certificate_pem: str) -> str:
     """SHA-256 of the certificate in DER, lowercase hexadecimal; raises BadCertificate."""
     try:

@@ -153,6 +153,13 @@ def test_a_certificate_is_renewed_at_two_thirds_of_its_life(authority: Authority
     assert not tls.is_key_of(tls.make_key(), pair.certificate.read_text())
 
 
+def test_a_certificate_is_told_from_one_of_another_authority(authority: Authority, tmp_path: Path) -> None:
+    certificate_pem = authority.pair("node").certificate.read_text()
+
+    assert tls.is_signed_by(certificate_pem, authority.pem)
+    assert not tls.is_signed_by(certificate_pem, make(tmp_path).pem)
+
+
 def test_a_request_that_is_not_one_is_refused(authority: Authority) -> None:
     for text in ("", "nonsense", authority.pem):
         with pytest.raises(tls.BadCertificate):
