@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kit.faults import Conflict, Fault, Invalid, Kind, Limited, NotFound, Unauthenticated, Unavailable
+from kit.faults import Conflict, Fault, Forbidden, Invalid, Kind, Limited, NotFound, Unauthenticated, Unavailable
 
 
 class StoreBusy(Unavailable):
@@ -118,3 +118,51 @@ class RegistryNotFound(NotFound):
     """No such image registry in the project."""
 
     code = "registry_not_found"
+
+
+class NodeNotFound(NotFound):
+    """No such node, or none any more."""
+
+    code = "node_not_found"
+
+
+class NodeInUse(Conflict):
+    """Replicas are placed on the node."""
+
+    code = "node_in_use"
+
+
+class NodeRefused(Forbidden):
+    """The certificate is of our authority and does not speak for a node any more."""
+
+    code = "node_refused"
+
+
+class JoinTokenRefused(Forbidden):
+    """The join token is unknown, was used before, or has expired; which of them is not told."""
+
+    code = "join_token_refused"
+
+
+class NodeOffline(Unavailable):
+    """The node's agent cannot be reached, or does not answer in time."""
+
+    code = "node_offline"
+
+
+class NodeFault(Fault):
+    """The node's agent answered with a fault; `remote_code` is its own word for it, the kind is that of its status."""
+
+    code = "node_fault"
+
+    def __init__(self, message: str, *, remote_code: str, kind: Kind) -> None:
+        super().__init__(message, details={"remote_code": remote_code})
+        self.remote_code = remote_code
+        self.kind = kind
+
+
+class AuthorityUnusable(Fault):
+    """The certificate authority's files are missing, unreadable, or not those that this database belongs to."""
+
+    kind = Kind.CONFLICT
+    code = "authority_unusable"

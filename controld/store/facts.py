@@ -1,0 +1,25 @@
+"""Single facts about this installation, by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from controld.core.ports import Transaction
+from controld.store.tables import facts
+
+
+class FactStore:
+    """Reads and writes facts, which are plain data."""
+
+    async def get(self, tx: Transaction, name: str) -> Any:
+        """The fact, or None."""
+        return (await tx.execute(select(facts.c.value).where(facts.c.name == name))).scalar_one_or_none()
+
+    async def put_once(self, tx: Transaction, name: str, value: Any) -> Any:
+        """Keep the fact unless there is one, and return the one that stands."""
+        insert = postgresql.insert if tx.is_postgres else sqlite.insert
+        await tx.execute(insert(facts).values(name=name, value=value).on_conflict_do_nothing())
+        return await self.get(tx, name)
