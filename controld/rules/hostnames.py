@@ -1,0 +1,44 @@
+"""Hostnames: what is one, which belong to the platform, and the one that each service is given."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_OTHER = re.compile(r"[^a-z0-9]+")
+_LABEL_LIMIT = 63
+_TOTAL_LIMIT = 253
+
+
+def find_hostname_problem(text: str) -> str | None:
+    """Why the text is no hostname that a service can have, or None."""
+    if len(text) > _TOTAL_LIMIT:
+        return f"it is longer than {_TOTAL_LIMIT} characters"
+    labels = text.split(".")
+    if len(labels) < 2:
+        return "it needs at least two labels"
+    if any(_LABEL.fullmatch(label) is None for label in labels):
+        return "each label is 1 to 63 of a-z, 0-9 and '-', with a letter or digit at both ends"
+    if labels[-1].isdigit():
+        return "it is an address, or ends like one"
+    return None
+
+
+def is_reserved(hostname: str, *, base_domain: str, control_domain: str | None) -> bool:
+    """Whether the platform keeps the hostname for itself: its control domain, its base domain and all below that."""
+    return hostname in {base_domain, control_domain} or hostname.endswith(f".{base_domain}")
+
+
+def make_assigned_hostname(service: str, project: str, *, base_domain: str, suffix: str = "") -> str:
+    """`<service>-<project>[-<suffix>].<base domain>` ; a label too long ends in a digest of itself."""
+    words = [_slug(word) for word in (service, project, suffix)]
+    label = "-".join(word for word in words if word) or "service"
+    if len(label) > _LABEL_LIMIT:
+        digest = hashlib.sha256(label.encode()).hexdigest()[:8]
+        label = f"{label[: _LABEL_LIMIT - 9].rstrip('-')}-{digest}"
+    return f"{label}.{base_domain}"
+
+
+def _slug(text: str) -> str:
+    return _OTHER.sub("-", text.lower()).strip("-")
