@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from aiohttp import web
 
 from kit.faults import Unauthenticated
-
-CONTROLD: Final = "moorage://controld"
+from wire.identity import CONTROL_URI
 
 
 async def authenticate_controld(request: web.Request) -> str:
@@ -18,9 +15,9 @@ async def authenticate_controld(request: web.Request) -> str:
     """
     certificate = request.transport.get_extra_info("peercert") if request.transport else None
     names = certificate.get("subjectAltName", ()) if certificate else ()
-    if ("URI", CONTROLD) not in names:
+    if ("URI", CONTROL_URI) not in names:
         raise Unauthenticated("cannot answer: the agent speaks to controld alone")
-    return CONTROLD
+    return CONTROL_URI
 
 
 async def authenticate_nobody(request: web.Request) -> None:

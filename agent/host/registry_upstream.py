@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -11,6 +11,7 @@ import aiohttp
 from yarl import URL
 
 from kit.faults import Unavailable
+from wire.identity import CONTROL_HOST
 
 _CONNECT_SECONDS: Final = 10.0
 _SILENCE_SECONDS: Final = 120.0
@@ -39,11 +40,11 @@ class UpstreamAnswer:
 
 
 class RegistryUpstream:
-    """Asks controld's node side; `tls` gives the context in force, which changes when the certificate is renewed."""
+    """Asks controld's node side under a context that follows the renewals of the node's certificate."""
 
-    def __init__(self, url: str, *, tls: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(self, url: str, *, context: ssl.SSLContext) -> None:
         self._url = url.rstrip("/")
-        self._tls = tls
+        self._context = context
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
@@ -71,8 +72,8 @@ class RegistryUpstream:
                 URL(self._url + target, encoded=True),
                 headers=headers,
                 data=body,
-                ssl=self._tls(),
-                server_hostname="controld",
+                ssl=self._context,
+                server_hostname=CONTROL_HOST,
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
