@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     Dialect,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -59,6 +60,10 @@ class Json(TypeDecorator[Any]):
         del dialect
         return None if value is None else msgspec.json.decode(value)
 
+
+DIGEST: Final = 140
+"""Characters that a digest may have: the algorithm, a colon and up to 128 hexadecimal digits."""
+_BYTEWISE_NAME: Final = String(128).with_variant(String(128, collation="C"), "postgresql")
 
 metadata = MetaData(
     naming_convention={
@@ -329,10 +334,10 @@ manifests = Table(
     "manifests",
     metadata,
     _ref("repository_id", "repositories.id", primary_key=True),
-    Column("digest", String(80), primary_key=True),
+    Column("digest", String(DIGEST), primary_key=True),
     Column("media_type", String(255), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
-    Column("subject", String(80), nullable=True, index=True),
+    Column("subject", String(DIGEST), nullable=True, index=True),
     Column("artifact_type", String(255), nullable=True),
     Column("annotations", Json, nullable=True),
     _at("created_at"),
@@ -342,16 +347,27 @@ tags = Table(
     "tags",
     metadata,
     _ref("repository_id", "repositories.id", primary_key=True),
-    Column("name", String(128), primary_key=True),
-    Column("digest", String(80), nullable=False, index=True),
+    Column("name", _BYTEWISE_NAME, primary_key=True),
+    Column("digest", String(DIGEST), nullable=False, index=True),
     _at("updated_at"),
+)
+
+manifest_references = Table(
+    "manifest_references",
+    metadata,
+    Column("repository_id", String(36), primary_key=True),
+    Column("manifest", String(DIGEST), primary_key=True),
+    Column("digest", String(DIGEST), primary_key=True, index=True),
+    ForeignKeyConstraint(
+        ["repository_id", "manifest"], ["manifests.repository_id", "manifests.digest"], ondelete="CASCADE"
+    ),
 )
 
 repository_blobs = Table(
     "repository_blobs",
     metadata,
     _ref("repository_id", "repositories.id", primary_key=True),
-    Column("digest", String(80), primary_key=True, index=True),
+    Column("digest", String(DIGEST), primary_key=True, index=True),
     Column("size_bytes", BigInteger, nullable=False),
     _at("created_at"),
 )

@@ -310,10 +310,10 @@ def _create_tables() -> None:
     op.create_table(
         "manifests",
         sa.Column("repository_id", sa.String(length=36), nullable=False),
-        sa.Column("digest", sa.String(length=80), nullable=False),
+        sa.Column("digest", sa.String(length=140), nullable=False),
         sa.Column("media_type", sa.String(length=255), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("subject", sa.String(length=80), nullable=True),
+        sa.Column("subject", sa.String(length=140), nullable=True),
         sa.Column("artifact_type", sa.String(length=255), nullable=True),
         sa.Column("annotations", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -327,9 +327,23 @@ def _create_tables() -> None:
     )
     op.create_index(op.f("ix_manifests_subject"), "manifests", ["subject"], unique=False)
     op.create_table(
+        "manifest_references",
+        sa.Column("repository_id", sa.String(length=36), nullable=False),
+        sa.Column("manifest", sa.String(length=140), nullable=False),
+        sa.Column("digest", sa.String(length=140), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["repository_id", "manifest"],
+            ["manifests.repository_id", "manifests.digest"],
+            name=op.f("fk_manifest_references_repository_id_manifests"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("repository_id", "manifest", "digest", name=op.f("pk_manifest_references")),
+    )
+    op.create_index(op.f("ix_manifest_references_digest"), "manifest_references", ["digest"], unique=False)
+    op.create_table(
         "repository_blobs",
         sa.Column("repository_id", sa.String(length=36), nullable=False),
-        sa.Column("digest", sa.String(length=80), nullable=False),
+        sa.Column("digest", sa.String(length=140), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -344,8 +358,12 @@ def _create_tables() -> None:
     op.create_table(
         "tags",
         sa.Column("repository_id", sa.String(length=36), nullable=False),
-        sa.Column("name", sa.String(length=128), nullable=False),
-        sa.Column("digest", sa.String(length=80), nullable=False),
+        sa.Column(
+            "name",
+            sa.String(length=128).with_variant(sa.String(length=128, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("digest", sa.String(length=140), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["repository_id"], ["repositories.id"], name=op.f("fk_tags_repository_id_repositories"), ondelete="CASCADE"
