@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.metadata
 import os
 import signal
 import socket
@@ -20,6 +19,7 @@ from agent.settings import PREFIX, Settings
 from kit.faults import Fault
 from kit.logs import set_up_logs
 from kit.settings import SettingsInvalid, read_settings
+from wire.version import RELEASE
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -74,7 +74,7 @@ async def _run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await run_agent(settings, version=importlib.metadata.version("moorage"), stop=stop)
+    await run_agent(settings, version=RELEASE, stop=stop)
 
 
 if __name__ == "__main__":

@@ -12,3 +12,6 @@ HISTORY: Final[tuple[tuple[int, str, str], ...]] = (
     ),
 )
 VERSION: Final[int] = HISTORY[-1][0]
+
+RELEASE: Final[str] = "0.1.0"
+"""The release of all our programs, which each tells its peers."""
