@@ -1,0 +1,34 @@
+"""What is known of a node when replicas and builds are placed and watched."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping
+from typing import Final
+
+from wire.link import ReplicaReport
+
+READY: Final = "ready"
+SUSPECT: Final = "suspect"
+LOST: Final = "lost"
+DRAINING: Final = "draining"
+DRAINED: Final = "drained"
+REMOVED: Final = "removed"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFacts:
+    """One node with its newest report; `state` is one of the words above, or `joining`."""
+
+    id: str
+    name: str
+    state: str
+    heard_at: dt.datetime | None
+    is_current: bool = False
+    """Its newest report comes from the spec that is wanted of it now."""
+    cpu_count: int | None = None
+    memory_bytes: int | None = None
+    """Of the whole machine; absent: not told yet."""
+    replicas: Mapping[str, ReplicaReport] = dataclasses.field(default_factory=dict)
+    """What it reports of its replicas, by id."""

@@ -1,0 +1,63 @@
+"""What a replica is launched with, frozen from the service, its project and the artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from controld.model.artifact import Artifact
+from controld.model.launch import Launch
+from wire.spec import Limits, Replica
+
+DEFAULT_CPU_MILLIS: Final = 500
+DEFAULT_MEMORY_BYTES: Final = 512 * 1024**2
+
+
+def freeze_config(
+    launch: Launch, artifact: Artifact, *, deployment_id: str, replica_id: str, index: int, drain_seconds: float
+) -> Replica:
+    """The replica as its node gets it; `PORT` and the `MOORAGE_*` names are added where the service does not set them."""
+    added = {
+        "PORT": str(launch.port),
+        "MOORAGE_PROJECT": launch.project,
+        "MOORAGE_SERVICE": launch.service,
+        "MOORAGE_SERVICE_ID": launch.service_id,
+        "MOORAGE_DEPLOYMENT_ID": deployment_id,
+        "MOORAGE_REPLICA_ID": replica_id,
+        "MOORAGE_REPLICA_INDEX": str(index),
+    }
+    return Replica(
+        id=replica_id,
+        service_id=launch.service_id,
+        deployment_id=deployment_id,
+        project=launch.project,
+        service=launch.service,
+        index=index,
+        image=artifact.image,
+        origin=artifact.origin,
+        port=launch.port,
+        health=launch.health,
+        limits=launch.limits,
+        env=tuple({**added, **dict(launch.env)}.items()),
+        drain_seconds=drain_seconds,
+    )
+
+
+def merge_env(shared: Iterable[Iterable[str]], own: Iterable[Iterable[str]]) -> tuple[tuple[str, str], ...]:
+    """The project's variables with the service's over them; of a repeated name the last counts."""
+    merged: dict[str, str] = {}
+    for name, value in (*shared, *own):
+        merged[name] = value
+    return tuple(merged.items())
+
+
+def effective_limits(*levels: tuple[int | None, int | None]) -> Limits:
+    """The first (CPU in millicores, memory in bytes) that is set, each by itself, else 500 and 512 MiB."""
+    cpu = next((cpu for cpu, _ in levels if cpu is not None), DEFAULT_CPU_MILLIS)
+    memory = next((memory for _, memory in levels if memory is not None), DEFAULT_MEMORY_BYTES)
+    return Limits(cpu_millis=cpu, memory_bytes=memory)
+
+
+def wanted_count(autoscale: Mapping[str, Any] | None) -> int:
+    """How many replicas a service runs: the policy's least, at least one; one without a policy."""
+    return 1 if autoscale is None else max(1, int(autoscale["min_replicas"]))
