@@ -5,25 +5,18 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from collections.abc import Mapping
-from typing import Final
 
+from controld.model.node import NodeState
 from wire.link import ReplicaReport
-
-READY: Final = "ready"
-SUSPECT: Final = "suspect"
-LOST: Final = "lost"
-DRAINING: Final = "draining"
-DRAINED: Final = "drained"
-REMOVED: Final = "removed"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFacts:
-    """One node with its newest report; `state` is one of the words above, or `joining`."""
+    """One node with its newest report."""
 
     id: str
     name: str
-    state: str
+    state: NodeState
     heard_at: dt.datetime | None
     is_current: bool = False
     """Its newest report comes from the spec that is wanted of it now."""

@@ -15,8 +15,9 @@ from controld.model.deployment import (
     Status,
     UploadRequest,
 )
-from controld.model.fleet import LOST, READY, NodeFacts
+from controld.model.fleet import NodeFacts
 from controld.model.launch import Launch
+from controld.model.node import NodeState
 from controld.model.replica import PlacedReplica
 from controld.model.upload import Upload
 from controld.rules.deployment_log import render_moment
@@ -160,9 +161,9 @@ def _decide_pending(facts: Facts, timing: Timing) -> Step:
     if facts.running >= timing.at_once:
         return Wait()
     if isinstance(deployment.request, RedeployRequest):
-        step = _start(facts, timing)
+        step: Step | None = _start(facts, timing)
     else:
-        step = _begin(facts, timing, deadline_at=now + _work_time(deployment, timing))
+        step = _begin(facts, deadline_at=now + _work_time(deployment, timing))
     if step is not None:
         return step
     if deployment.deadline_at is not None:
@@ -190,7 +191,7 @@ def _work_time(deployment: Deployment, timing: Timing) -> dt.timedelta:
     return timing.pull if isinstance(deployment.request, ImageRequest) else timing.build
 
 
-def _begin(facts: Facts, timing: Timing, *, deadline_at: dt.datetime) -> Begin | None:
+def _begin(facts: Facts, *, deadline_at: dt.datetime) -> Begin | None:
     node_id = choose_builder(facts.nodes, loads=facts.loads, building=facts.building, serving=facts.serving)
     return None if node_id is None else Begin(node_id, deadline_at)
 
@@ -218,8 +219,8 @@ def _decide_building(facts: Facts, timing: Timing) -> Step:
         return Fail(_describe_late_work(facts, node))
     if facts.artifact is not None:
         return _start(facts, timing) or Wait()
-    if node is None or node.state == LOST:
-        return _begin(facts, timing, deadline_at=deadline_at) or Wait()
+    if node is None or node.state == NodeState.LOST:
+        return _begin(facts, deadline_at=deadline_at) or Wait()
     return Work(node.id)
 
 
@@ -231,7 +232,7 @@ def _describe_late_work(facts: Facts, node: NodeFacts | None) -> str:
     late = f"{what} did not finish within {minutes:.0f} min"
     if node is None:
         return f"{late}: its node was removed"
-    return late if node.state == READY else f"{late}: {describe_node(node)}"
+    return late if node.state == NodeState.READY else f"{late}: {describe_node(node)}"
 
 
 def _decide_starting(facts: Facts, timing: Timing) -> Step:
@@ -273,7 +274,7 @@ class _Seen:
     @property
     def is_healthy(self) -> bool:
         """Healthy by a report that is not old."""
-        return self.state is ReplicaState.HEALTHY and self.node is not None and self.node.state == READY
+        return self.state is ReplicaState.HEALTHY and self.node is not None and self.node.state == NodeState.READY
 
     @property
     def is_doomed(self) -> bool:
@@ -289,7 +290,7 @@ class _Seen:
 def _describe_failure(seen: _Seen, *, late: bool) -> Fail:
     name = f"replica {seen.replica.index}"
     node, report = seen.node, seen.report
-    if node is not None and node.state != READY:
+    if node is not None and node.state != NodeState.READY:
         return Fail(f"{name} could not be watched: {describe_node(node)}")
     if report is None:
         return Fail(f"{name} was not started in time: its node reports nothing of it")
@@ -319,10 +320,10 @@ def describe_nodes(nodes: tuple[NodeFacts, ...]) -> str:
 
 def describe_node(node: NodeFacts) -> str:
     """The node's state and when it was last heard."""
-    if node.state == READY:
+    if node.state == NodeState.READY:
         return f"node {node.name} is ready and cannot get the image"
     heard = "never heard" if node.heard_at is None else f"last heard at {render_moment(node.heard_at)}"
-    return f"node {node.name} is {node.state}, {heard}"
+    return f"node {node.name} is {node.state.value}, {heard}"
 
 
 def _find(nodes: tuple[NodeFacts, ...], node_id: str | None) -> NodeFacts | None:

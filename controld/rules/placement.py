@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from controld.model.artifact import Artifact
-from controld.model.fleet import READY, NodeFacts
+from controld.model.fleet import NodeFacts
+from controld.model.node import NodeState
 from controld.model.replica import PlacedReplica
 from wire.spec import Limits, Origin, Wanted
 
@@ -39,7 +40,7 @@ def compute_loads(replicas: Iterable[PlacedReplica]) -> Mapping[str, Load]:
 
 def can_run(node: NodeFacts, artifact: Artifact) -> bool:
     """Whether the node takes new replicas and can get the image."""
-    return node.state == READY and (artifact.origin is not Origin.LOCAL or artifact.node_id == node.id)
+    return node.state == NodeState.READY and (artifact.origin is not Origin.LOCAL or artifact.node_id == node.id)
 
 
 def fits(node: NodeFacts, load: Load, limits: Limits) -> bool:
@@ -99,7 +100,7 @@ def choose_builder(
     It is the one with the fewest builds under way, then one that serves the service already (it has the layers), then
     the one with the fewest replicas, then by id.
     """
-    ready = [node for node in nodes if node.state == READY]
+    ready = [node for node in nodes if node.state == NodeState.READY]
     serves = set(serving)
     if not ready:
         return None

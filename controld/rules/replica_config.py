@@ -16,7 +16,7 @@ DEFAULT_MEMORY_BYTES: Final = 512 * 1024**2
 def freeze_config(
     launch: Launch, artifact: Artifact, *, deployment_id: str, replica_id: str, index: int, drain_seconds: float
 ) -> Replica:
-    """The replica as its node gets it; `PORT` and the `MOORAGE_*` names are added where the service does not set them."""
+    """The replica as its node gets it; `PORT` and `MOORAGE_*` are added where the service does not set them itself."""
     added = {
         "PORT": str(launch.port),
         "MOORAGE_PROJECT": launch.project,
@@ -43,12 +43,9 @@ def freeze_config(
     )
 
 
-def merge_env(shared: Iterable[Iterable[str]], own: Iterable[Iterable[str]]) -> tuple[tuple[str, str], ...]:
+def merge_env(shared: Iterable[tuple[str, str]], own: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """The project's variables with the service's over them; of a repeated name the last counts."""
-    merged: dict[str, str] = {}
-    for name, value in (*shared, *own):
-        merged[name] = value
-    return tuple(merged.items())
+    return tuple(dict((*shared, *own)).items())
 
 
 def effective_limits(*levels: tuple[int | None, int | None]) -> Limits:

@@ -7,7 +7,8 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 
 from controld.model.artifact import Artifact
-from controld.model.fleet import DRAINED, DRAINING, LOST, REMOVED, NodeFacts
+from controld.model.fleet import NodeFacts
+from controld.model.node import NodeState
 from controld.model.replica import PlacedReplica
 from controld.rules.placement import Load, place
 from wire.link import ReplicaState
@@ -40,8 +41,8 @@ def plan_upkeep(
     """
     by_id = {node.id: node for node in nodes}
     running = [replica for replica in replicas if replica.wanted is Wanted.RUNNING]
-    gone = [replica for replica in running if _state(by_id, replica) in {LOST, REMOVED}]
-    leaving = [replica for replica in running if _state(by_id, replica) in {DRAINING, DRAINED}]
+    gone = [replica for replica in running if _state(by_id, replica) in {NodeState.LOST, NodeState.REMOVED}]
+    leaving = [replica for replica in running if _state(by_id, replica) in {NodeState.DRAINING, NodeState.DRAINED}]
     staying = [replica for replica in running if replica not in gone and replica not in leaving]
     add = place(
         max(0, count - len(staying)),
@@ -50,7 +51,7 @@ def plan_upkeep(
         limits=limits,
         loads=loads,
         taken=[replica.node_id for replica in staying],
-        overcommit=not running,
+        overcommit=not staying,
     )
     drain = [replica.id for replica in gone[: max(0, len(staying) + len(add) - (count - len(gone)))]]
     healthy = [replica for replica in staying if _is_healthy(by_id, replica)]
@@ -64,7 +65,7 @@ def plan_upkeep(
 
 def is_drained(replica: PlacedReplica, node: NodeFacts | None, *, now: dt.datetime) -> bool:
     """Whether a draining replica has gone from its node, or must have gone by now, so that its row can go too."""
-    if node is None or node.state == REMOVED:
+    if node is None or node.state == NodeState.REMOVED:
         return True
     if node.is_current and replica.id not in node.replicas:
         return True
@@ -73,9 +74,9 @@ def is_drained(replica: PlacedReplica, node: NodeFacts | None, *, now: dt.dateti
     return now >= began_at + limit + _FORGET_AFTER
 
 
-def _state(nodes: Mapping[str, NodeFacts], replica: PlacedReplica) -> str:
+def _state(nodes: Mapping[str, NodeFacts], replica: PlacedReplica) -> NodeState:
     node = nodes.get(replica.node_id)
-    return REMOVED if node is None else node.state
+    return NodeState.REMOVED if node is None else node.state
 
 
 def _is_healthy(nodes: Mapping[str, NodeFacts], replica: PlacedReplica) -> bool:

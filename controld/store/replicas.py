@@ -1,0 +1,95 @@
+"""Placed replicas as rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, delete, insert, select, update
+
+from controld.core.ports import Transaction
+from controld.model.replica import PlacedReplica
+from controld.store.tables import replicas
+from wire.spec import Replica, Wanted
+
+
+class Replicas:
+    """Reads and writes replicas; each change tells the feed of the nodes whose spec it changes."""
+
+    async def insert(self, tx: Transaction, placed: Sequence[PlacedReplica]) -> None:
+        """Keep new replicas."""
+        if not placed:
+            return
+        await tx.execute(
+            insert(replicas),
+            [
+                {
+                    "id": replica.id,
+                    "service_id": replica.service_id,
+                    "deployment_id": replica.deployment_id,
+                    "node_id": replica.node_id,
+                    "index": replica.index,
+                    "config": msgspec.to_builtins(replica.config),
+                    "wanted": replica.wanted.value,
+                    "created_at": replica.created_at,
+                    "draining_at": replica.draining_at,
+                }
+                for replica in placed
+            ],
+        )
+        _announce(tx, placed)
+
+    async def list_of_deployment(self, tx: Transaction, deployment_id: str) -> list[PlacedReplica]:
+        """The deployment's replicas by index, draining ones included."""
+        return await self._select(tx, replicas.c.deployment_id == deployment_id)
+
+    async def list_of_service(self, tx: Transaction, service_id: str) -> list[PlacedReplica]:
+        """The service's replicas by index, draining ones included."""
+        return await self._select(tx, replicas.c.service_id == service_id)
+
+    async def list_wanted(self, tx: Transaction, wanted: Wanted) -> list[PlacedReplica]:
+        """All replicas of which this is wanted."""
+        return await self._select(tx, replicas.c.wanted == wanted.value)
+
+    async def drain(self, tx: Transaction, drained: Iterable[PlacedReplica], *, at: dt.datetime) -> None:
+        """Want these to drain from now on; those that drain already keep their moment."""
+        running = [replica for replica in drained if replica.wanted is Wanted.RUNNING]
+        if running:
+            await tx.execute(
+                update(replicas)
+                .where(
+                    replicas.c.id.in_([replica.id for replica in running]), replicas.c.wanted == Wanted.RUNNING.value
+                )
+                .values(wanted=Wanted.DRAINING.value, draining_at=at)
+            )
+            _announce(tx, running)
+
+    async def delete(self, tx: Transaction, removed: Sequence[PlacedReplica]) -> None:
+        """Forget these: their nodes drop what they still run of them."""
+        if removed:
+            await tx.execute(delete(replicas).where(replicas.c.id.in_([replica.id for replica in removed])))
+            _announce(tx, removed)
+
+    async def _select(self, tx: Transaction, where: Any) -> list[PlacedReplica]:
+        rows = await tx.execute(select(replicas).where(where).order_by(replicas.c.index, replicas.c.id))
+        return [_to_record(row) for row in rows]
+
+
+def _announce(tx: Transaction, placed: Iterable[PlacedReplica]) -> None:
+    tx.announce("node", *sorted({replica.node_id for replica in placed}))
+
+
+def _to_record(row: Row[Any]) -> PlacedReplica:
+    return PlacedReplica(
+        id=row.id,
+        service_id=row.service_id,
+        deployment_id=row.deployment_id,
+        node_id=row.node_id,
+        index=row._mapping["index"],  # noqa: SLF001 - a row is a tuple, whose own `index` hides the column
+        config=msgspec.convert(row.config, Replica),
+        wanted=Wanted(row.wanted),
+        created_at=row.created_at,
+        draining_at=row.draining_at,
+    )
