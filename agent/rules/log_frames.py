@@ -103,8 +103,9 @@ class _Line:
         self._last = at or self._last
         if self._at is None:
             self._at = self._last
-        ended = text.endswith(b"\n")
-        text = self._text + (text[:-1] if ended else text)
+        # A shorter fragment without a line feed is the last thing that a writer said before it ended.
+        ended = text.endswith(b"\n") or len(text) < FRAGMENT_BYTES
+        text = self._text + text.removesuffix(b"\n")
         while len(text) > FRAGMENT_BYTES:
             lines.append(RawLine(at=self._at, stream=self._stream, text=text[:FRAGMENT_BYTES], partial=True))
             self._at = self._last

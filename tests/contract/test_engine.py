@@ -28,6 +28,7 @@ from agent.model.engine import Container, ContainerState, EngineEvent, EventKind
 from kit.clock import SystemClock
 from tests.fakes.engine import FakeEngine
 from tests.fixtures.engine import ENGINE_SOCKET, SpecMaker
+from tests.waiting import eventually
 
 T = TypeVar("T")
 
@@ -108,12 +109,9 @@ async def find(engine: Engine, id_: str) -> Container | None:
 
 
 async def until_ended(engine: Engine, id_: str) -> Container:
-    async with asyncio.timeout(20):
-        while True:
-            container = await find(engine, id_)
-            if container is not None and container.exit_code is not None:
-                return container
-            await asyncio.sleep(0.05)
+    container = await eventually(lambda: find(engine, id_), met=lambda it: it is not None and it.exit_code is not None)
+    assert container is not None
+    return container
 
 
 async def test_a_started_container_runs_with_our_labels_and_an_address(bench: Bench, make_spec: SpecMaker) -> None:

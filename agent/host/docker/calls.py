@@ -36,6 +36,8 @@ class EngineCalls:
     async def run(self, doing: str, work: Callable[[APIClient], T], *, timeout_seconds: float | None = None) -> T:
         """What `work` returns; raises EngineRefused for the engine's errors and EngineUnavailable for its silence."""
         seconds = timeout_seconds or self._session.call_timeout_seconds
+        if self._closed:
+            raise self._session.unavailable(doing, "the agent is stopping")
         if self._stuck >= self._threads:
             raise self._session.unavailable(doing, f"{self._stuck} calls are waiting for it beyond their deadline")
         try:

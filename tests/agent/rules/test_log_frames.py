@@ -91,10 +91,22 @@ def test_nul_and_invalid_utf8_stay_as_they_are() -> None:
 
 
 def test_a_stream_that_is_cut_gives_what_was_begun() -> None:
-    frames = LogFrames()
-    assert frames.feed(frame(b"begun")) == []
-    assert frames.finish() == [RawLine(at=AT, stream="stdout", text=b"begun")]
+    frames, begun = LogFrames(), b"z" * FRAGMENT_BYTES
+    assert frames.feed(frame(begun)) == []
+    assert frames.finish() == [RawLine(at=AT, stream="stdout", text=begun)]
     assert frames.finish() == []
+
+
+def test_what_a_program_leaves_without_a_line_feed_is_a_line_and_not_the_next_ones_beginning() -> None:
+    frames = LogFrames()
+    got = frames.feed(frame(b"given") + frame(b"given"))
+    assert [(line.text, line.partial) for line in got] == [(b"given", False), (b"given", False)]
+
+
+def test_a_terminal_that_ends_in_the_middle_of_a_line_gives_it() -> None:
+    lines = TerminalLines()
+    assert lines.feed(STAMP + b"prompt> ") == []
+    assert lines.finish() == [RawLine(at=AT, stream="stdout", text=b"prompt> ")]
 
 
 def test_a_line_whose_stamp_is_not_one_keeps_all_its_bytes_and_the_moment_before() -> None:
