@@ -10,7 +10,9 @@ from tests.house.tree import PACKAGES, ROOT, list_files, name_of
 
 _LONGEST_LINES = 400
 # Files without a seam, each with its reason.
-_LONG_FILES: dict[str, str] = {}
+_LONG_FILES: dict[str, str] = {
+    "controld/store/migrations/versions/0001_first_tables.py": "one migration makes every table of the first release",
+}
 
 _UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX)\b")
 _NOT_RUN = re.compile(r"(?:pytest\.|mark\.)(?:sk" r"ip|sk" r"ipif|xf" r"ail|importors" r"kip)\b|unittest\.sk" r"ip")
@@ -64,7 +66,9 @@ def test_a_file_of_tests_stands_where_its_source_does() -> None:
         if (found := _MIRRORED.fullmatch(name_of(path))) is None or found["name"] == "battery":
             continue  # a battery holds for every module beside it
         folder = ROOT / found["folder"]
-        sources = {source.stem for source in folder.glob("*.py")} | {source.name for source in folder.glob("*/")}
+        sources = {source.stem.strip("_") for source in folder.glob("*.py")} | {
+            source.name for source in folder.glob("*/")
+        }
         words = found["name"].split("_")
         if not sources & {"_".join(words[:count]) for count in range(1, len(words) + 1)}:
             wrong.append(name_of(path))
