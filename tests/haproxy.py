@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -35,7 +35,13 @@ class RunningHaproxy:
     """A HAProxy under test: started from the driver's files, ended by its process id."""
 
     def __init__(
-        self, folder: Path, *, pool_size: int = 8, agent_port: int = 9, control: tuple[str, str] | None = None
+        self,
+        folder: Path,
+        *,
+        pool_size: int = 8,
+        agent_port: int = 9,
+        header_seconds: int = 10,
+        control: tuple[str, str] | None = None,
     ) -> None:
         self.paths = HaproxyPaths(state=folder / "state", run=folder / "run")
         self.port = free_port()
@@ -46,6 +52,7 @@ class RunningHaproxy:
             control_domain=control[0] if control else None,
             control_address=control[1] if control else "127.0.0.1:9",
             max_connections=2000,
+            header_seconds=header_seconds,
         )
         self.pool_size = pool_size
         self._process: subprocess.Popen[bytes] | None = None
@@ -96,11 +103,13 @@ class RunningHaproxy:
 
 @contextlib.asynccontextmanager
 async def running_haproxy(
-    *, pool_size: int = 8, agent_port: int = 9, control: tuple[str, str] | None = None
+    *, pool_size: int = 8, agent_port: int = 9, header_seconds: int = 10, control: tuple[str, str] | None = None
 ) -> AsyncIterator[RunningHaproxy]:
     """A prepared and started HAProxy, in a folder short enough for socket paths, ended with the block."""
     with tempfile.TemporaryDirectory(prefix="hx") as folder:
-        haproxy = RunningHaproxy(Path(folder), pool_size=pool_size, agent_port=agent_port, control=control)
+        haproxy = RunningHaproxy(
+            Path(folder), pool_size=pool_size, agent_port=agent_port, header_seconds=header_seconds, control=control
+        )
         await haproxy.driver().prepare()
         try:
             await haproxy.start()
@@ -166,7 +175,7 @@ async def upstreams(*names: str) -> AsyncIterator[list[Upstream]]:
 
 async def get(
     haproxy: RunningHaproxy, host: str, path: str = "/", headers: dict[str, str] | None = None
-) -> tuple[int, str, aiohttp.typedefs.LooseHeaders]:
+) -> tuple[int, str, Mapping[str, str]]:
     """One request on a connection of its own: status, body and headers."""
     async with aiohttp.ClientSession() as session:
         async with session.get(haproxy.url + path, headers={"Host": host, **(headers or {})}) as answer:
@@ -177,6 +186,13 @@ async def who(haproxy: RunningHaproxy, host: str) -> str:
     """The name of the upstream that answers for a host, or the status when none does."""
     status, body, _ = await get(haproxy, host)
     return str(json.loads(body)["name"]) if status == 200 else str(status)
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+    """Wait until it holds; TimeoutError when it does not within the deadline."""
+    async with asyncio.timeout(seconds):
+        while not await holds():  # noqa: ASYNC110 - another process is waited for, which sets no event of ours
+            await asyncio.sleep(0.02)
 
 
 def state(*routes: Route) -> IngressState:

@@ -84,7 +84,7 @@ class RouteObserved:
 class IngressObserved:
     """What a proxy that answers is doing: its pool in order, and the backend that each host leads to.
 
-    `dropped_logs` counts access log datagrams that found no reader since the process started.
+    `dropped_logs` counts access log datagrams that the reader was too slow for since the process started.
     """
 
     process: Process

@@ -15,6 +15,8 @@ _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
 _SHORTEST_IDENTIFIER = 33
 _NO_SERVER = "<NOSRV>"
 _ABSENT = "-"
+_LEFT_UNANSWERED = frozenset({"CR", "CQ", "CC", "CH"})
+"""The client left before any response; the status on the line is then one that HAProxy had nobody to send to."""
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -50,7 +52,7 @@ def parse_access_log(datagram: bytes) -> AccessEntry | None:
         replica=None if line.server in {_NO_SERVER, _ABSENT} else line.server,
         method=line.method,
         path=sanitise_path(line.path),
-        status=max(line.status, 0),
+        status=0 if line.end[:2] in _LEFT_UNANSWERED else max(line.status, 0),
         bytes=max(line.bytes, 0),
         duration_ms=line.duration_ms if line.duration_ms >= 0 else None,
         recorded_at=recorded_at,

@@ -21,8 +21,8 @@ class AccessLogReader:
     """Hands every logged request to `on_entry` while it is open.
 
     At most `entries_per_second` are parsed; more are taken off the socket and counted in `dropped`, which bounds what a
-    flood costs. `unreadable` counts datagrams that told of no service's request. While nobody reads, HAProxy drops and
-    counts its datagrams itself.
+    flood costs. `unreadable` counts datagrams that told of no service's request. HAProxy never waits: what finds no
+    reader it drops, and what finds a full socket it drops and counts.
     """
 
     def __init__(
@@ -48,17 +48,7 @@ class AccessLogReader:
 
     async def open(self) -> None:
         """Take the socket's path over from whoever had it, in one step, and start reading."""
-        fresh = self._path.with_name(f".{self._path.name}.new")
-        receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        try:
-            fresh.unlink(missing_ok=True)
-            receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
-            receiver.bind(str(fresh))
-            fresh.chmod(self._mode)
-            fresh.replace(self._path)
-        except OSError:
-            receiver.close()
-            raise
+        receiver = await asyncio.to_thread(self._bind)
         self._socket = receiver
         asyncio.get_running_loop().add_reader(receiver.fileno(), self._read, receiver)
 
@@ -68,6 +58,21 @@ class AccessLogReader:
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
             self._socket.close()
             self._socket = None
+
+    def _bind(self) -> socket.socket:
+        self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        fresh = self._path.with_name(f".{self._path.name}.new")
+        fresh.unlink(missing_ok=True)
+        receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+            receiver.bind(str(fresh))
+            fresh.chmod(self._mode)
+            fresh.replace(self._path)
+        except OSError:
+            receiver.close()
+            raise
+        return receiver
 
     def _read(self, receiver: socket.socket) -> None:
         second = int(self._clock.monotonic())

@@ -86,8 +86,8 @@ class HaproxySettings:
 
     `http_bind` and `https_bind` are `address:port`, or several with commas. HTTPS is bound once `crt_list` names a file
     that is not empty. Requests for `control_domain` go to `control_address`. With `user` and `group` the worker gives
-    up root. `threads` is left to HAProxy when None. `idle_seconds` ends a request on which nothing moves,
-    `tunnel_seconds` an upgraded connection.
+    up root. `threads` is left to HAProxy when None. A client has `header_seconds` to send its request's headers;
+    `idle_seconds` ends a request on which nothing moves, `tunnel_seconds` an upgraded connection.
     """
 
     http_bind: str = "*:80"
@@ -100,6 +100,7 @@ class HaproxySettings:
     threads: int | None = None
     user: str | None = None
     group: str | None = None
+    header_seconds: int = 10
     idle_seconds: int = 3600
     tunnel_seconds: int = 86_400
 
@@ -204,7 +205,7 @@ def _defaults(settings: HaproxySettings) -> list[str]:
     return [
         "  mode http",
         "  balance roundrobin",
-        "  timeout http-request 10s",
+        f"  timeout http-request {settings.header_seconds}s",
         "  timeout http-keep-alive 60s",
         "  timeout connect 3s",
         f"  timeout client {settings.idle_seconds}s",
@@ -216,6 +217,7 @@ def _defaults(settings: HaproxySettings) -> list[str]:
         "  retries 3",
         "  retry-on conn-failure",
         "  option redispatch 1",
+        "  option abortonclose",
         "  option http-ignore-probes",
         r'  http-error status 503 content-type text/plain string "no replica can answer now\n" hdr Retry-After 5',
     ]

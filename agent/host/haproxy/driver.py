@@ -35,6 +35,7 @@ from kit.clock import Clock
 _log = logging.getLogger(__name__)
 
 _RELOAD_POLL_SECONDS = 0.05
+_RELOAD_SEEN = 3
 _DELETE_AGAIN_SECONDS = (0.01, 0.05)
 """A server in maintenance can be deleted once each thread of HAProxy has closed its idle connections, which is soon."""
 
@@ -63,7 +64,7 @@ class HaproxyIngress:
         self._pool_size = pool_size
         self._reload_seconds = reload_seconds
         self._runtime = RuntimeSocket(paths.admin_socket, deadline_seconds=deadline_seconds)
-        self._master = MasterSocket(paths.master_socket, deadline_seconds=deadline_seconds)
+        self._master = MasterSocket(paths.master_socket, clock=clock, deadline_seconds=deadline_seconds)
         self._changing = asyncio.Lock()
 
     async def prepare(self) -> None:
@@ -159,13 +160,16 @@ class HaproxyIngress:
     async def _reload(self, before: Process) -> IngressObserved:
         await self._master.reload()
         deadline = self._clock.monotonic() + self._reload_seconds
+        seen = 0
         while self._clock.monotonic() < deadline:
             await self._clock.sleep(_RELOAD_POLL_SECONDS)
             try:
                 observed = await self.observe()
             except IngressUnavailable:
                 continue
-            if observed.process != before:
+            # Both workers take from one listening socket until the old one lets go of it.
+            seen = seen + 1 if observed.process != before else 0
+            if seen == _RELOAD_SEEN:
                 return observed
         raise IngressUnavailable(
             f"cannot reload HAProxy: no new process within {self._reload_seconds:g} s; its own log says why"

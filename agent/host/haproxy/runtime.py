@@ -9,9 +9,11 @@ from pathlib import Path
 
 from agent.core.faults import IngressUnavailable
 from agent.host.haproxy.commands import SHOW_SESSIONS, parse_old_workers, parse_sessions
+from kit.clock import Clock
 
 _PROMPT = "\n> "
 _LARGEST_READ = 1 << 18
+_MASTER_AGAIN_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 class RuntimeSocket:
@@ -40,34 +42,55 @@ class RuntimeSocket:
 class MasterSocket:
     """Asks the master, which outlives reloads and reaches the workers that still finish their connections."""
 
-    def __init__(self, path: Path, *, deadline_seconds: float = 5.0) -> None:
+    def __init__(self, path: Path, *, clock: Clock, deadline_seconds: float = 5.0) -> None:
         self._path = path
+        self._clock = clock
         self._deadline_seconds = deadline_seconds
 
     async def reload(self) -> None:
         """Ask for a new worker from the files; that it came is seen on the runtime socket."""
-        await exchange(self._path, "reload\n", self._deadline_seconds)
+        try:
+            await self._ask("reload\n")
+        except IngressUnavailable as fault:
+            # The master begins anew at once and may cut the connection on which it was asked.
+            if not isinstance(fault.__cause__, ConnectionResetError):
+                raise
 
     async def old_sessions(self) -> dict[str, int]:
         """Open sessions by server name in workers from before a reload; nothing when there are none."""
         totals: dict[str, int] = {}
-        for pid in parse_old_workers(await exchange(self._path, "show proc\n", self._deadline_seconds)):
+        for pid in parse_old_workers(await self._ask("show proc\n")):
             # A worker that ends between the two questions answers nothing, and has no sessions any more.
-            text = await exchange(self._path, f"@!{pid} {SHOW_SESSIONS}\n", self._deadline_seconds)
+            text = await self._ask(f"@!{pid} {SHOW_SESSIONS}\n")
             if text.startswith("# pxname"):
                 for name, count in parse_sessions(text).items():
                     totals[name] = totals.get(name, 0) + count
         return totals
 
+    async def _ask(self, text: str) -> str:
+        """The answer; a master that starts or reloads does not listen for a moment in which its worker already does."""
+        for pause_seconds in _MASTER_AGAIN_SECONDS:
+            try:
+                return await exchange(self._path, text, self._deadline_seconds, half_close=True)
+            except IngressUnavailable as fault:
+                if not isinstance(fault.__cause__, ConnectionRefusedError | FileNotFoundError):
+                    raise
+            await self._clock.sleep(pause_seconds)
+        return await exchange(self._path, text, self._deadline_seconds, half_close=True)
 
-async def exchange(path: Path, text: str, deadline_seconds: float) -> str:
-    """Everything that a socket answers until it closes; IngressUnavailable when it does not within the deadline."""
+
+async def exchange(path: Path, text: str, deadline_seconds: float, *, half_close: bool = False) -> str:
+    """Everything that a socket answers until it closes; IngressUnavailable when it does not within the deadline.
+
+    The master closes when it sees the end of what is asked (`half_close`); a worker would cut a long batch short by it.
+    """
     try:
         async with asyncio.timeout(deadline_seconds):
             reader, writer = await asyncio.open_unix_connection(path, limit=_LARGEST_READ)
             try:
                 writer.write(text.encode("ascii"))
-                writer.write_eof()
+                if half_close:
+                    writer.write_eof()
                 return (await reader.read(-1)).decode("utf-8", "replace")
             finally:
                 writer.close()

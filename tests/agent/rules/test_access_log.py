@@ -49,6 +49,13 @@ def test_a_request_without_answer_has_status_0_no_duration_and_no_replica() -> N
     assert (entry.status, entry.duration_ms, entry.replica) == (0, None, None)
 
 
+@pytest.mark.parametrize(("end", "status"), [("CH", 0), ("CC", 0), ("CD", 400), ("cR", 400), ("SC", 400)])
+def test_a_client_that_leaves_before_an_answer_has_status_0(end: str, status: int) -> None:
+    entry = parse_access_log(json.dumps({**LINE, "status": 400, "end": end}).encode())
+    assert entry is not None
+    assert entry.status == status
+
+
 @pytest.mark.parametrize(
     "datagram",
     [
