@@ -45,12 +45,12 @@ def render_agent_settings(places: Places, ports: Ports) -> str:
 def render_programs(places: Places) -> dict[str, str]:
     """A command for each process, by name; a change of the program's own code changes its command."""
     haproxy = places.state / "haproxy"
-    wait = f"while [ ! -e {haproxy}/haproxy.cfg ]; do sleep 0.1; done"
-    run = f"exec haproxy -W -db -S {places.run}/haproxy-master.sock -f {haproxy}/haproxy.cfg"
+    prepare = f"{sys.executable} -m agent ingress --config {places.agent_settings} >/dev/null"
+    run = f"exec haproxy -W -db -S {places.run}/master.sock -f {haproxy}/base.cfg -f {haproxy}/pool.cfg"
     return {
         "controld": _python("controld", places.controld_settings),
         "agent": _python("agent", places.agent_settings),
-        "haproxy": f"/bin/sh -c '{wait}; {run}'",
+        "haproxy": f"/bin/sh -c '{prepare} && {run}'",
     }
 
 

@@ -68,7 +68,7 @@ async def bring_up(places: Places, ports: Ports, *, example: bool) -> UpFile:
 
 
 def _is_joined(places: Places) -> bool:
-    return any(places.agent.glob("**/certificate.pem"))
+    return (places.agent / "identity" / "identity.json").exists()
 
 
 async def _ensure_admin(places: Places, api_url: str) -> str:
