@@ -34,6 +34,9 @@ _log = logging.getLogger(__name__)
 _FIRST_BEAT_SECONDS: Final = 5.0
 _STEPS: Final = 4
 """A beat is watched in so many steps; a heartbeat is answered one step before the next is due, or the link is dead."""
+_FIRST_STEP_SECONDS: Final = 0.1
+_NEARLY: Final = 0.9
+"""What is due is done at the step that comes nearest to its moment."""
 _COALESCE_SECONDS: Final = 0.05
 """Changes that come together travel in one heartbeat."""
 _MOST_HAPPENINGS: Final = 50
@@ -66,6 +69,7 @@ class LinkSession:
         self._happenings = happenings
         self._on_answer = on_answer
         self._beat_seconds = _FIRST_BEAT_SECONDS
+        self._has_pace = False
         self._seq = 0
         self._asked_at: float | None = None
         """Monotonic moment at which the oldest heartbeat without an answer was sent."""
@@ -102,14 +106,16 @@ class LinkSession:
                 return fault
 
     async def _watch(self) -> Fault:
-        step = 0
+        beaten_at = self._clock.monotonic()
         while True:
-            await self._clock.sleep(self._beat_seconds / _STEPS)
-            silent_seconds = 0.0 if self._asked_at is None else self._clock.monotonic() - self._asked_at
-            if silent_seconds >= self._beat_seconds * (_STEPS - 1) / _STEPS:
+            # Until controld has told its pace, look often.
+            await self._clock.sleep(self._beat_seconds / _STEPS if self._has_pace else _FIRST_STEP_SECONDS)
+            now = self._clock.monotonic()
+            silent_seconds = 0.0 if self._asked_at is None else now - self._asked_at
+            if silent_seconds >= self._beat_seconds * (_STEPS - 1) / _STEPS * _NEARLY:
                 return ControlUnreachable(f"cannot keep link: controld has not answered for {silent_seconds:.1f} s")
-            step = (step + 1) % _STEPS
-            if step == 0:
+            if now - beaten_at >= self._beat_seconds * _NEARLY:
+                beaten_at = now
                 self._wake.set()
 
     async def _receive(self) -> Fault:
@@ -141,6 +147,7 @@ class LinkSession:
 
     def _note_answer(self, answer: HeartbeatAnswered) -> None:
         self._beat_seconds = answer.beat_seconds
+        self._has_pace = True
         if answer.seq == self._seq:
             self._asked_at = None
         else:

@@ -115,10 +115,6 @@ class NodeStore(Protocol):
         """Nodes that are not removed, by id, from the one behind `after` on."""
         ...
 
-    async def count(self, tx: Transaction) -> int:
-        """How many nodes are not removed."""
-        ...
-
     async def is_name_taken(self, tx: Transaction, name: str) -> bool:
         """Whether a node has this name."""
         ...
@@ -183,6 +179,10 @@ class NodeReportStore(Protocol):
 
     async def get(self, tx: Transaction, node_id: str) -> NodeReport | None:
         """The newest word of a node, or None before its first."""
+        ...
+
+    async def newest(self, tx: Transaction) -> NodeReport | None:
+        """The newest word of all nodes, or None before the first."""
         ...
 
     async def list(self, tx: Transaction, *, after: str = "", limit: int | None = None) -> list[NodeReport]:

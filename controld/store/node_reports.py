@@ -66,6 +66,12 @@ class NodeReportStore:
         row = (await tx.execute(select(node_reports).where(node_reports.c.node_id == node_id))).one_or_none()
         return None if row is None else _report(row)
 
+    async def newest(self, tx: Transaction) -> NodeReport | None:
+        """The newest word of all nodes, or None before the first."""
+        statement = select(node_reports).order_by(node_reports.c.heard_at.desc()).limit(1)
+        row = (await tx.execute(statement)).one_or_none()
+        return None if row is None else _report(row)
+
     async def list(self, tx: Transaction, *, after: str = "", limit: int | None = None) -> list[NodeReport]:
         """The newest word of each node by its id, from the one behind `after` on."""
         statement = (

@@ -35,11 +35,6 @@ class NodeStore:
         )
         return [_node(row) for row in await tx.execute(statement)]
 
-    async def count(self, tx: Transaction) -> int:
-        """How many nodes are not removed."""
-        statement = select(func.count()).select_from(nodes).where(nodes.c.state != NodeState.REMOVED.value)
-        return int((await tx.execute(statement)).scalar_one())
-
     async def is_name_taken(self, tx: Transaction, name: str) -> bool:
         """Whether a node has this name."""
         return (await tx.execute(select(nodes.c.id).where(nodes.c.name == name))).first() is not None

@@ -40,6 +40,7 @@ async def test_a_report_is_read_as_it_was_written_and_a_newer_one_takes_its_plac
         assert await store.list(tx) == [first[0], newer, first[2]]
         assert await store.list(tx, after=others[0].id, limit=1) == [newer]
         assert await store.get(tx, newer.node_id) == newer
+        assert await store.newest(tx) == newer
         assert await store.get(tx, "nobody") is None
         heard = [node.heard_at for node in await nodes.list(tx)]
     assert heard == [LATER, None, NOW]
