@@ -24,7 +24,10 @@ from tests.fixtures.docker import make_busybox_root
 from tests.fixtures.engine import SpecMaker
 from tests.waiting import eventually
 
+# In a network of its own: a daemon without a bridge would take down the one of the machine's engine.
 _DAEMON = [
+    "unshare",
+    "--net",
     "dockerd",
     "--live-restore",
     "--bridge=none",
