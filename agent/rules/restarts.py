@@ -8,7 +8,7 @@ from typing import Final
 
 from agent.model.engine import Container, ContainerState
 from agent.model.replica import Exit, ReplicaMemory, Setback
-from kit.faults import Fault, Kind
+from kit.faults import Fault
 
 RAPID_EXITS: Final = 3
 """So many exits without a calm time between them, and the agent takes the restarts over from the engine."""
@@ -16,6 +16,7 @@ CALM_SECONDS: Final = 600.0
 """Without an exit for so long, a replica's exits are forgotten."""
 LONGEST_BACKOFF_SECONDS: Final = 60.0
 _DOUBTFUL_TRIES: Final = 3
+_LASTING_CODES: Final = frozenset({"image_not_found", "registry_denied", "start_failed"})
 _STOPPED: Final = frozenset({ContainerState.EXITED, ContainerState.DEAD})
 _ENDED: Final = _STOPPED | {ContainerState.RESTARTING}
 
@@ -85,10 +86,8 @@ def note_hold(memory: ReplicaMemory) -> ReplicaMemory:
 def note_setback(memory: ReplicaMemory, fault: Fault, *, now: float) -> ReplicaMemory:
     """The memory after an action failed; what may pass by itself is final only after three tries in a row."""
     count = memory.setback.count + 1 if memory.setback else 1
-    lasting = fault.kind in {Kind.NOT_FOUND, Kind.INVALID, Kind.FORBIDDEN, Kind.UNAUTHENTICATED}
-    setback = Setback(
-        count=count, at=now, code=fault.code, message=fault.message, final=lasting or count >= _DOUBTFUL_TRIES
-    )
+    final = fault.code in _LASTING_CODES or count >= _DOUBTFUL_TRIES
+    setback = Setback(count=count, at=now, code=fault.code, message=fault.message, final=final)
     return dataclasses.replace(memory, setback=setback)
 
 
