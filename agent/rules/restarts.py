@@ -23,7 +23,7 @@ _ENDED: Final = _STOPPED | {ContainerState.RESTARTING}
 
 def compute_backoff_seconds(count: int) -> float:
     """1 s after the first failure, doubled with each that follows, 60 s at the most."""
-    return min(2.0 ** max(count - 1, 0), LONGEST_BACKOFF_SECONDS)
+    return min(2.0 ** min(max(count - 1, 0), 10), LONGEST_BACKOFF_SECONDS)
 
 
 def count_exits(
