@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Mapping
 
+from controld.model.caller import TokenKind
 from controld.model.role import Role
 
 
@@ -46,3 +48,18 @@ class ApiToken:
     """The only project it reaches; absent: all of its user's."""
     role_ceiling: Role | None = None
     """The highest role it gives; absent: its user's."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """What a session or API token stands for, with all that permission needs."""
+
+    kind: TokenKind
+    id: str
+    user: User
+    memberships: Mapping[str, Role]
+    """Role by project id."""
+    created_at: dt.datetime
+    expires_at: dt.datetime | None
+    project_limit: str | None = None
+    role_ceiling: Role | None = None

@@ -42,6 +42,7 @@ LEAST: Final[Mapping[str, Role | str]] = {
     "users.directory": SOME_ADMIN,
     "nodes.read": SUPER_ADMIN,
     "nodes.change": SUPER_ADMIN,
+    "node.metrics": SUPER_ADMIN,
     "ingress.read": SUPER_ADMIN,
     "audit.read": SUPER_ADMIN,
     "bootstrap": SUPER_ADMIN,
@@ -61,6 +62,15 @@ def role_in(caller: Caller, project_id: str) -> Role | None:
     return role
 
 
+def reach_of(caller: Caller) -> frozenset[str] | None:
+    """The projects in which the caller has a role, or None for all that there are."""
+    if caller.kind is CallerKind.NODE:
+        return frozenset()
+    if caller.project_limit is not None:
+        return frozenset({caller.project_limit} if role_in(caller, caller.project_limit) is not None else ())
+    return None if caller.is_super_admin else frozenset(caller.memberships)
+
+
 def allows(caller: Caller, operation: str, *, project_id: str | None = None) -> bool:
     """Whether the table lets the caller do the operation, in that project where it is about one."""
     least = LEAST[operation]
@@ -73,7 +83,7 @@ def allows(caller: Caller, operation: str, *, project_id: str | None = None) -> 
         return is_super_admin(caller)
     if least == SOME_ADMIN:
         return is_super_admin(caller) or any(role_in(caller, each) is Role.ADMIN for each in caller.memberships)
-    return least == ANY or caller.user_id is not None
+    return least == ANY or (caller.user_id is not None and not caller.is_limited)
 
 
 def is_super_admin(caller: Caller) -> bool:
@@ -97,6 +107,6 @@ def _needs(operation: str) -> str:
     return {
         SUPER_ADMIN: "a super-admin",
         SOME_ADMIN: "an admin of some project",
-        PERSON: "a signed-in person",
+        PERSON: "a signed-in person, or a token of theirs without limits",
         ANY: "a credential of a person",
     }[least]

@@ -13,11 +13,16 @@ _TOTAL_LIMIT = 253
 
 def find_hostname_problem(text: str) -> str | None:
     """Why the text is no hostname that a service can have, or None."""
+    if "." not in text:
+        return "it needs at least two labels"
+    return find_domain_problem(text)
+
+
+def find_domain_problem(text: str) -> str | None:
+    """Why the text is no domain, which may be a single label such as localhost, or None."""
     if len(text) > _TOTAL_LIMIT:
         return f"it is longer than {_TOTAL_LIMIT} characters"
     labels = text.split(".")
-    if len(labels) < 2:
-        return "it needs at least two labels"
     if any(_LABEL.fullmatch(label) is None for label in labels):
         return "each label is 1 to 63 of a-z, 0-9 and '-', with a letter or digit at both ends"
     if labels[-1].isdigit():
