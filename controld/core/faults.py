@@ -24,6 +24,12 @@ class DatabaseNewer(Fault):
     code = "database_newer"
 
 
+class DataDirBusy(Conflict):
+    """Another controld works in the data directory."""
+
+    code = "data_dir_busy"
+
+
 class AlreadyExists(Conflict):
     """Something with this name, or this identity, is there already."""
 
@@ -88,6 +94,12 @@ class TooManyRequests(Limited):
     """One address asks too often."""
 
     code = "too_many_requests"
+
+
+class PasswordsBusy(Unavailable):
+    """More passwords wait to be checked than this host can check soon."""
+
+    code = "passwords_busy"
 
 
 class ServiceNotFound(NotFound):
