@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 pytest_plugins = [
+    "tests.fixtures.controld",
     "tests.fixtures.docker",
     "tests.fixtures.engine",
     "tests.fixtures.guards",

@@ -1,0 +1,67 @@
+"""The surface `/v1`: what it claims, and the table of its routes, noun by noun."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from aiohttp import web
+
+from controld.api.v1 import platform, projects, services, sessions, tokens, users
+from controld.api.v1.auth import BearerAuth
+from controld.api.v1.envelope import HEADERS, FaultShape, render_fault
+from controld.core.members import Members
+from controld.core.platform import Platform
+from controld.core.projects import Projects
+from controld.core.services import Services
+from controld.core.sessions import Sessions
+from controld.core.tokens import Tokens
+from controld.core.users import Users
+from kit.http.openapi import with_documents
+from kit.http.surface import Route, Surface
+from wire.version import RELEASE
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Operations:
+    """The core operations that `/v1` asks."""
+
+    platform: Platform
+    sessions: Sessions
+    users: Users
+    tokens: Tokens
+    projects: Projects
+    members: Members
+    services: Services
+
+
+def make_surface(
+    operations: Operations, *, auth: BearerAuth, throttle: Callable[[web.Request], None] | None
+) -> Surface:
+    """The surface over these operations, with its documents."""
+    return with_documents(
+        Surface(
+            name="v1",
+            title="Moorage",
+            version=RELEASE,
+            claims=("/v1", "/healthz", "/.well-known/denia-challenge"),
+            routes=_routes(operations),
+            authenticate=auth.authenticate,
+            render_fault=render_fault,
+            credential_first=True,
+            before=throttle,
+            response_headers=HEADERS,
+            fault_shape=FaultShape,
+        )
+    )
+
+
+def _routes(operations: Operations) -> tuple[Route, ...]:
+    return (
+        *platform.routes(operations.platform),
+        *sessions.routes(operations.sessions, operations.users),
+        *users.routes(operations.users),
+        *tokens.routes(operations.tokens),
+        *projects.routes(operations.projects, operations.members),
+        *services.routes(operations.services),
+    )

@@ -1,0 +1,87 @@
+"""Every setting of the control daemon."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Final
+
+from controld.rules.hostnames import find_domain_problem
+from kit.settings import Setting, at_least, describe, setting
+
+PREFIX: Final = "MOORAGE_"
+
+
+def _check_port(port: int) -> str | None:
+    return None if 0 <= port <= 65535 else "must be a port from 0 to 65535"
+
+
+def _check_domain(domain: str | None) -> str | None:
+    return None if domain is None else find_domain_problem(domain.lower())
+
+
+def _check_database(url: str | None) -> str | None:
+    if url is None or url.startswith(("sqlite+aiosqlite:///", "postgresql+asyncpg://")):
+        return None
+    return "must start with sqlite+aiosqlite:/// or postgresql+asyncpg://"
+
+
+def _check_secret(secret: str | None) -> str | None:
+    return None if secret is None or len(secret) >= 64 else "must have at least 64 characters"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings, each from the file or from the environment under MOORAGE_ and its name in upper case."""
+
+    data_dir: Path = setting(Path("/var/lib/moorage/controld"), "Where controld keeps its files.")
+    database_url: str | None = setting(
+        None, "The database; none: the SQLite file `controld.db` in `data_dir`.", check=_check_database
+    )
+    log_level: str = setting("info", "The least level of log lines: debug, info, warning or error.")
+
+    listen_host: str = setting(
+        "127.0.0.1",
+        "The address of the public listener; until an admin exists it stays on 127.0.0.1 whatever this says.",
+    )
+    listen_port: int = setting(7180, "The port of the public listener; 0: any free one.", check=_check_port)
+    node_listen_host: str = setting("0.0.0.0", "The address of the node side, where nodes speak over mutual TLS.")
+    node_listen_port: int = setting(7181, "The port of the node side; 0: any free one.", check=_check_port)
+    node_url: str | None = setting(
+        None, "Where nodes reach the node side, `https://host:port`; none: this host's name and `node_listen_port`."
+    )
+    base_domain: str = setting(
+        "localhost",
+        "Services get `<service>-<project>.<base_domain>`; it belongs to the platform.",
+        check=_check_domain,
+    )
+    control_domain: str | None = setting(
+        None, "The hostname under which the ingress leads to the public listener.", check=_check_domain
+    )
+    setup_secret: str | None = setting(
+        None,
+        "The token that may create the first admin; none: the file `setup-secret` in `data_dir`, made at first start.",
+        check=_check_secret,
+    )
+    stop_grace_seconds: float = setting(
+        20.0, "How long open requests may go on after SIGTERM.", unit="seconds", check=at_least(0)
+    )
+
+    session_seconds: float = setting(
+        86_400.0, "A session ends this long after its last use.", unit="seconds", check=at_least(60)
+    )
+    session_limit_seconds: float = setting(
+        604_800.0, "A session ends this long after sign-in, used or not.", unit="seconds", check=at_least(60)
+    )
+    requests_per_minute: int = setting(
+        300,
+        "Requests from one address to /v1 in any 60 seconds, counted before sign-in; 0: no limit.",
+        check=at_least(0),
+    )
+    logins_per_minute: int = setting(
+        5, "Sign-ins from one address, and for one account, in any 60 seconds.", check=at_least(1)
+    )
+    password_threads: int = setting(2, "How many passwords are checked at once.", check=at_least(1))
+
+
+SETTINGS: Final[tuple[Setting, ...]] = describe(Settings)
