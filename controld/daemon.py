@@ -1,0 +1,184 @@
+"""Builds every part of the control daemon, starts them in order and stops them in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from controld.api.listener import PublicListener
+from controld.api.v1.auth import BearerAuth, make_throttle
+from controld.api.v1.surface import Operations, make_surface
+from controld.core.audit import Audit
+from controld.core.identities import Identities
+from controld.core.members import Members
+from controld.core.platform import Platform
+from controld.core.projects import Projects
+from controld.core.reports import Reports
+from controld.core.services import Services
+from controld.core.sessions import Sessions
+from controld.core.tokens import Tokens
+from controld.core.users import Users
+from controld.loops.credentials import CredentialLoop
+from controld.settings import Settings
+from controld.store.audit import AuditStore
+from controld.store.credentials import CredentialStore
+from controld.store.data_dir import read_setup_secret
+from controld.store.engine import Database
+from controld.store.facts import FactStore
+from controld.store.feed import Feed
+from controld.store.node_reports import NodeReportStore
+from controld.store.passwords import Passwords
+from controld.store.projects import MemberStore, ProjectStore
+from controld.store.services import HostnameStore, ServiceStore
+from controld.store.users import UserStore
+from kit.clock import SystemClock
+from kit.ids import SystemIds
+from kit.lifecycle import settle_memory
+from kit.tasks import Tasks
+
+_log = logging.getLogger(__name__)
+
+DATABASE_FILE = "controld.db"
+SETUP_SECRET_FILE = "setup-secret"
+
+
+async def run_controld(
+    settings: Settings, *, stop: asyncio.Event, started: Callable[[int], None] | None = None
+) -> None:
+    """Run the control daemon until `stop` is set; `started` is told the public port once it answers.
+
+    `data_dir` exists and is held by this process. What nodes run goes on as it is when this ends.
+    """
+    async with AsyncExitStack() as stack:
+        # What everything stands on
+        clock = SystemClock()
+        ids = SystemIds()
+        feed = Feed(ids.new_secret(8))
+        database = Database(_database_url(settings), feed=feed, clock=clock)
+        stack.push_async_callback(database.close)
+        await database.open()
+        passwords = Passwords(threads=settings.password_threads)
+        stack.callback(passwords.close)
+        secret_file = settings.data_dir / SETUP_SECRET_FILE
+        setup_secret = settings.setup_secret
+        if setup_secret is None:
+            setup_secret = await asyncio.to_thread(read_setup_secret, secret_file, ids=ids)
+        loops = Tasks("loops")
+        stack.push_async_callback(loops.close)
+
+        # Stores
+        facts = FactStore()
+        user_store = UserStore()
+        credential_store = CredentialStore()
+        project_store = ProjectStore()
+        member_store = MemberStore()
+        service_store = ServiceStore()
+        hostname_store = HostnameStore()
+
+        # People, and what they may reach
+        base_domain = settings.base_domain.lower()
+        control_domain = None if settings.control_domain is None else settings.control_domain.lower()
+        audit = Audit(AuditStore(), clock=clock, ids=ids)
+        identities = Identities(
+            database=database,
+            credentials=credential_store,
+            feed=feed,
+            clock=clock,
+            setup_secret=setup_secret,
+            session_seconds=settings.session_seconds,
+            session_limit_seconds=settings.session_limit_seconds,
+        )
+        stack.push_async_callback(identities.write_uses)
+        sessions = Sessions(
+            database=database,
+            users=user_store,
+            credentials=credential_store,
+            passwords=passwords,
+            audit=audit,
+            clock=clock,
+            ids=ids,
+            session_seconds=settings.session_seconds,
+            logins_per_minute=settings.logins_per_minute,
+        )
+        users = Users(
+            database=database,
+            users=user_store,
+            facts=facts,
+            passwords=passwords,
+            audit=audit,
+            clock=clock,
+            ids=ids,
+        )
+        tokens = Tokens(
+            database=database,
+            credentials=credential_store,
+            projects=project_store,
+            audit=audit,
+            clock=clock,
+            ids=ids,
+        )
+        projects = Projects(database=database, projects=project_store, feed=feed, audit=audit, clock=clock, ids=ids)
+        members = Members(
+            database=database, members=member_store, projects=project_store, users=user_store, audit=audit
+        )
+        services = Services(
+            database=database,
+            services=service_store,
+            hostnames=hostname_store,
+            projects=project_store,
+            feed=feed,
+            audit=audit,
+            clock=clock,
+            ids=ids,
+            base_domain=base_domain,
+            control_domain=control_domain,
+            can_issue_certificates=False,
+        )
+
+        # Nodes
+        reports = Reports(database=database, store=NodeReportStore(), feed=feed, clock=clock)
+        await reports.open()
+
+        # Loops
+        credential_loop = CredentialLoop(identities=identities, sessions=sessions, clock=clock)
+        loops.start("credentials", credential_loop.run())
+
+        # Surfaces
+        v1 = make_surface(
+            Operations(
+                platform=Platform(reports=reports, control_domain=control_domain),
+                sessions=sessions,
+                users=users,
+                tokens=tokens,
+                projects=projects,
+                members=members,
+                services=services,
+            ),
+            auth=BearerAuth(identities),
+            throttle=make_throttle(settings.requests_per_minute, clock=clock),
+        )
+        listener = PublicListener(
+            [v1],
+            host=settings.listen_host,
+            port=settings.listen_port,
+            is_claimed=users.is_initialised,
+            feed=feed,
+            ids=ids,
+        )
+        await listener.start()
+        stack.push_async_callback(listener.stop, settings.stop_grace_seconds)
+
+        settle_memory()
+        if started is not None:
+            started(listener.port)
+        if not await users.is_initialised():
+            _log.info("no admin yet: create the first with the setup secret", extra={"file": str(secret_file)})
+        await stop.wait()
+        _log.info("stopping")
+
+
+def _database_url(settings: Settings) -> str:
+    return settings.database_url or f"sqlite+aiosqlite:///{Path(settings.data_dir).absolute()}/{DATABASE_FILE}"
