@@ -235,7 +235,7 @@ class Convergence:
         seen = Snapshot(containers=self._lookout.containers or (), health=self._health.facts)
         standings = find_standings(spec, seen)
         adopted = frozenset[str]() if self._adopted else find_adopted(standings, self._lookout.ingress)
-        self._adopted = True
+        self._adopted = self._adopted or self._lookout.ingress is not None or not self._is_young()
         self._health.watch(
             {
                 name: Target(run=run, health=standing.replica.health, adopted=name in adopted)
@@ -297,11 +297,14 @@ class Convergence:
         self._dirty = True
         self.wake()
 
+    def _is_young(self) -> bool:
+        return self._clock.monotonic() - self._started_at < UNSURE_SECONDS
+
     def _is_unsure(self, plan: Plan) -> bool:
         """Whether the proxy, silent since the start, may serve replicas that no check has reached yet."""
         if self._lookout.ingress is not None or self._rotation.part is not None:
             return False
-        if self._clock.monotonic() - self._started_at >= UNSURE_SECONDS:
+        if not self._is_young():
             return False
         return any(standing.facts is not None and standing.facts.last is None for standing in plan.standings.values())
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from agent.core.ports import HealthProbe
-from agent.model.replica import HealthFacts, Run
+from agent.model.replica import HealthFacts, Run, Verdict
 from agent.rules.health import begin_facts, pace_check, weigh_check
 from kit.clock import Clock
 from kit.tasks import Tasks
@@ -47,6 +47,9 @@ class HealthChecks:
             self._drop(name)
         for name, target in targets.items():
             before = self._watches.get(name)
+            if target.adopted and name in self._facts and self._facts[name].verdict is Verdict.STARTING:
+                self._drop(name)
+                before = None
             if before and before[0].run == target.run and before[0].health == target.health and not before[1].done():
                 continue
             known = self._facts.get(name)

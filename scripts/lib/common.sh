@@ -145,7 +145,7 @@ ensure_engine() {
     command -v dockerd >/dev/null || die "cannot start Docker: no dockerd here"
     [ "$(id -u)" = 0 ] || die "cannot start Docker: run as root, or start it first"
     say "starting dockerd, log in $log"
-    setsid dockerd >"$log" 2>&1 </dev/null 8>&- &
+    setsid dockerd --live-restore >"$log" 2>&1 </dev/null 8>&- &
     local pid=$!
     for _ in $(seq 120); do
         if _engine_answers; then

@@ -94,6 +94,21 @@ async def test_an_agent_that_starts_anew_adopts_what_runs_and_never_takes_it_out
             assert {server.name for route in state.routes for server in route.servers} == {"r1", "r2"}
 
 
+async def test_an_agent_that_starts_before_the_proxy_answers_takes_nothing_out_of_rotation() -> None:
+    async with running_node() as first:
+        first.engine.add_image(IMAGE)
+        await first.follow(PAIR)
+        applied = len(first.ingress.applied)
+    first.ingress.down = True
+    async with running_node(first) as node:
+        await node.clock.advance(0.5)
+        node.ingress.down = False
+        await node.clock.advance(30)
+        for state in node.ingress.applied[applied:]:
+            assert {server.name for route in state.routes for server in route.servers} == {"r1", "r2"}
+        assert node.convergence.converged
+
+
 async def test_before_the_first_look_every_replica_is_reported_and_none_is_made_up() -> None:
     node = Node()
     await node.convergence.accept(
