@@ -35,6 +35,7 @@ from agent.host.spec_file import DiskSpecFile
 from agent.loops.renewal import Renewal
 from agent.loops.watcher import Watcher
 from agent.model.identity import Identity
+from agent.rules.containers import name_network
 from agent.settings import Settings
 from kit.archive.limits import Limits
 from kit.clock import SystemClock
@@ -105,7 +106,7 @@ async def _start(
         probe=probe,
         clock=clock,
         node_id=identity.node_id,
-        network=f"moorage-{identity.node_id.replace('-', '')[-12:]}",
+        network=name_network(identity.node_id),
         registry_port=settings.loopback_port,
         registry_login=registry_login,
     )

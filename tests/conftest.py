@@ -9,5 +9,6 @@ pytest_plugins = [
     "tests.fixtures.guards",
     "tests.fixtures.network",
     "tests.fixtures.postgres",
+    "tests.fixtures.properties",
     "tests.fixtures.store",
 ]
