@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import assert_never
 
 from agent.host.haproxy.config import SERVER_OPTIONS, HaproxyPaths
@@ -34,15 +35,19 @@ _ADMIN_DRAIN = 0x08 | 0x10
 
 
 def show_commands(paths: HaproxyPaths) -> tuple[str, ...]:
-    """The questions whose answers `parse_observed` takes, in its order."""
+    """The questions whose answers `parse_observed` takes, in its order; sessions cost more than all, and are apart."""
     return (
         "show info",
         "show backend",
         f"show map {paths.keys}",
         f"show map {paths.hosts}",
         "show servers state",
-        SHOW_SESSIONS,
     )
+
+
+def show_sessions(backends: Iterable[str]) -> tuple[str, ...]:
+    """Questions after the sessions of some backends; the answers, joined by lines, read like one to `SHOW_SESSIONS`."""
+    return tuple(f"show stat {backend} 4 -1" for backend in sorted(backends))
 
 
 def render_command(command: Command, paths: HaproxyPaths) -> tuple[str, ...]:
@@ -84,9 +89,9 @@ def accepts_reply(line: str, reply: str) -> bool:
     return not reply
 
 
-def parse_observed(replies: Sequence[str]) -> IngressObserved:
-    """What HAProxy does, from its answers to `show_commands`."""
-    info, backends, keys, hosts, servers, stat = replies
+def parse_observed(replies: Sequence[str], stat: str = "") -> IngressObserved:
+    """What HAProxy does, from its answers to `show_commands` and after sessions; not asked for, they are 0."""
+    info, backends, keys, hosts, servers = replies
     facts = dict(line.split(": ", 1) for line in info.splitlines() if ": " in line)
     held = parse_map(keys)
     sessions = _parse_stat(stat)
@@ -150,30 +155,26 @@ def _parse_stat(text: str) -> dict[tuple[str, str], tuple[int, str]]:
     if not header:
         return {}
     current, status = header.index("scur"), header.index("status")
-    rows = (line.split(",") for line in lines[1:] if line)
+    last = max(current, status) + 1
+    rows = (line.split(",", last) for line in lines[1:] if line)
     return {(row[0], row[1]): (int(row[current] or 0), row[status]) for row in rows if _POOL_NAME.fullmatch(row[0])}
 
 
 def _parse_servers(text: str) -> list[tuple[str, ServerObserved]]:
     lines = text.splitlines()
-    header = next((line for line in lines if line.startswith("# ")), "# ").split()[1:]
+    header = next((line for line in lines if line.startswith("# ")), "").split()[1:]
+    if not header:
+        return []
+    pick = itemgetter(*map(header.index, ("be_name", "srv_name", "srv_addr", "srv_port", "srv_admin_state")))
     found: list[tuple[str, ServerObserved]] = []
     for line in lines:
-        row = dict(zip(header, line.split(), strict=False))
-        if line.startswith("#") or not _POOL_NAME.fullmatch(row.get("be_name", "")):
+        row = line.split()
+        if line.startswith("#") or len(row) < len(header):
             continue
-        flags = int(row["srv_admin_state"])
-        found.append(
-            (
-                row["be_name"],
-                ServerObserved(
-                    name=row["srv_name"],
-                    address=row["srv_addr"],
-                    port=int(row["srv_port"]),
-                    state=_state(flags),
-                ),
-            )
-        )
+        backend, name, address, port, flags = pick(row)
+        if _POOL_NAME.fullmatch(backend):
+            server = ServerObserved(name=name, address=address, port=int(port), state=_state(int(flags)))
+            found.append((backend, server))
     return found
 
 

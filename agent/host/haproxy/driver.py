@@ -15,6 +15,7 @@ from agent.host.haproxy.commands import (
     parse_sessions,
     render_command,
     show_commands,
+    show_sessions,
 )
 from agent.host.haproxy.files import read_text, write_changed
 from agent.host.haproxy.runtime import MasterSocket, RuntimeSocket
@@ -82,22 +83,25 @@ class HaproxyIngress:
             await self._reload(before)
 
     async def observe(self) -> IngressObserved:
-        return parse_observed(await self._runtime.ask(show_commands(self._paths)))
+        *replies, stat = await self._runtime.ask([*show_commands(self._paths), SHOW_SESSIONS])
+        return parse_observed(replies, stat)
 
     async def apply(self, wanted: IngressState) -> ApplyResult:
         reserved = (self._settings.control_domain,) if self._settings.control_domain else ()
         wanted, refused = screen_state(wanted, reserved)
         async with self._changing:
             try:
-                observed = await self.observe()
+                observed, plan = await self._plan(wanted)
             except IngressUnavailable:
                 await asyncio.to_thread(self._write_for_next_start, wanted)
                 raise
             failed: tuple[str, ...] = ()
-            plan, reloaded = plan_ingress(wanted, observed), False
+            reloaded = False
             if plan.unplaced:
                 try:
-                    plan, reloaded = plan_ingress(wanted, await self._grow(wanted, observed)), True
+                    await self._grow(wanted, observed)
+                    _, plan = await self._plan(wanted)
+                    reloaded = True
                 except IngressUnavailable as fault:
                     # The routes that have their place are served all the same; the files wait for the next start.
                     failed = (f"cannot place {', '.join(plan.unplaced)}: {fault.message}",)
@@ -121,6 +125,17 @@ class HaproxyIngress:
         (stat,) = await self._runtime.ask([SHOW_SESSIONS])
         now, old = parse_sessions(stat), await self._master.old_sessions()
         return {name: now.get(name, 0) + old.get(name, 0) for name in names}
+
+    async def _plan(self, wanted: IngressState) -> tuple[IngressObserved, Plan]:
+        """What is served and the plan from there; sessions are asked for only where a server is to go."""
+        replies = await self._runtime.ask(show_commands(self._paths))
+        observed = parse_observed(replies)
+        plan = plan_ingress(wanted, observed)
+        leaving = {command.backend for command in plan.commands if isinstance(command, DeleteServer)}
+        if leaving:
+            observed = parse_observed(replies, "\n".join(await self._runtime.ask(show_sessions(leaving))))
+            plan = plan_ingress(wanted, observed)
+        return observed, plan
 
     async def _carry_out(self, plan: Plan) -> tuple[tuple[str, ...], set[str]]:
         """The sentences about what was refused, and the servers that could not be deleted yet."""
@@ -147,17 +162,17 @@ class HaproxyIngress:
             if not accepts_reply(line, reply)
         ]
 
-    async def _grow(self, wanted: IngressState, observed: IngressObserved) -> IngressObserved:
-        """What a HAProxy with a larger pool does, after a reload in which it took the whole state from the files."""
+    async def _grow(self, wanted: IngressState, observed: IngressObserved) -> None:
+        """Have a HAProxy with a larger pool, by a reload in which it takes the whole state from the files."""
         keys = [route.key for route in wanted.routes]
         size = plan_growth(keys, len(observed.backends))
         held = {b.name: b.key for b in observed.backends if b.key is not None}
         placement, _ = place_routes(keys, _pool(held, keys, size))
         _log.info("ingress pool grows", extra={"backends": size})
         await asyncio.to_thread(self._write_state, wanted, placement, size)
-        return await self._reload(observed.process)
+        await self._reload(observed.process)
 
-    async def _reload(self, before: Process) -> IngressObserved:
+    async def _reload(self, before: Process) -> None:
         await self._master.reload()
         deadline = self._clock.monotonic() + self._reload_seconds
         seen = 0
@@ -170,7 +185,7 @@ class HaproxyIngress:
             # Both workers take from one listening socket until the old one lets go of it.
             seen = seen + 1 if observed.process != before else 0
             if seen == _RELOAD_SEEN:
-                return observed
+                return
         raise IngressUnavailable(
             f"cannot reload HAProxy: no new process within {self._reload_seconds:g} s; its own log says why"
         )
