@@ -194,6 +194,7 @@ def _changing(proxy: _Proxy, upstream: int, per_second: int) -> Iterator[None]:
 
     async def change() -> None:
         assert proxy.ingress is not None
+        os.sched_setaffinity(threading.get_native_id(), {1})
         number = 1000
         while not ended.is_set():
             number += 1
