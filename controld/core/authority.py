@@ -79,11 +79,11 @@ class Authority:
         await self.renew_own_if_due()
 
     async def renew_own_if_due(self) -> bool:
-        """Give controld a fresh certificate when it has none, or two thirds of its life have passed."""
-        own = await self._files.read_own()
-        if own is not None and own.uri == CONTROL_URI and self._clock.now() < own.renew_at():
+        """Give controld a fresh certificate when it has none that is good now, or two thirds of its life have passed."""
+        own, now = await self._files.read_own(), self._clock.now()
+        if own is not None and own.uri == CONTROL_URI and own.not_before_at <= now < own.renew_at():
             return False
-        await self._files.make_own(self._names, now=self._clock.now(), lifetime=self._lifetime)
+        await self._files.make_own(self._names, now=now, lifetime=self._lifetime)
         _log.info("controld has a fresh certificate")
         return True
 
