@@ -79,7 +79,7 @@ class Authority:
         await self.renew_own_if_due()
 
     async def renew_own_if_due(self) -> bool:
-        """Give controld a fresh certificate when it has none that is good now, or two thirds of its life have passed."""
+        """Give controld a fresh certificate when it has none that is good now, or is past two thirds of its life."""
         own, now = await self._files.read_own(), self._clock.now()
         if own is not None and own.uri == CONTROL_URI and own.not_before_at <= now < own.renew_at():
             return False
