@@ -13,6 +13,7 @@ SUPER_ADMIN: Final = "super_admin"
 ANY: Final = "any"
 PERSON: Final = "person"
 SOME_ADMIN: Final = "some_admin"
+SOME_MEMBER: Final = "some_member"
 
 LEAST: Final[Mapping[str, Role | str]] = {
     "project.read": Role.VIEWER,
@@ -37,6 +38,8 @@ LEAST: Final[Mapping[str, Role | str]] = {
     "deployment.logs": Role.OPERATOR,
     "image.pull": Role.VIEWER,
     "image.push": Role.OPERATOR,
+    "registry.status": SOME_MEMBER,
+    "registry.collect": SUPER_ADMIN,
     "env.read": Role.OPERATOR,
     "users.change": SUPER_ADMIN,
     "users.directory": SOME_ADMIN,
@@ -83,6 +86,8 @@ def allows(caller: Caller, operation: str, *, project_id: str | None = None) -> 
         return is_super_admin(caller)
     if least == SOME_ADMIN:
         return is_super_admin(caller) or any(role_in(caller, each) is Role.ADMIN for each in caller.memberships)
+    if least == SOME_MEMBER:
+        return caller.is_super_admin or any(role_in(caller, each) is not None for each in caller.memberships)
     return least == ANY or (caller.user_id is not None and not caller.is_limited)
 
 
@@ -107,6 +112,7 @@ def _needs(operation: str) -> str:
     return {
         SUPER_ADMIN: "a super-admin",
         SOME_ADMIN: "an admin of some project",
+        SOME_MEMBER: "a role in some project",
         PERSON: "a signed-in person, or a token of theirs without limits",
         ANY: "a credential of a person",
     }[least]
