@@ -12,6 +12,7 @@ from controld.core.ports import Transaction
 from controld.model.registry import BlobUpload, Collection
 from controld.store.tables import blob_uploads, facts, manifest_references, manifests, repository_blobs
 
+_BATCH: Final = 500
 _LAST: Final = "registry_collection"
 
 
@@ -61,16 +62,15 @@ class RegistryUpkeep:
         return int(gone.rowcount)
 
     async def find_needed(self, tx: Transaction, digests: Several[str]) -> set[str]:
-        asked = list(digests)
-        found = await tx.execute(
-            union(
-                *(
-                    select(table.c.digest).where(table.c.digest.in_(asked))
-                    for table in (repository_blobs, manifest_references, manifests)
-                )
+        asked, needed = list(digests), set[str]()
+        for start in range(0, len(asked), _BATCH):
+            piece = asked[start : start + _BATCH]
+            held = (repository_blobs, manifest_references, manifests)
+            found = await tx.execute(
+                union(*(select(table.c.digest).where(table.c.digest.in_(piece)) for table in held))
             )
-        )
-        return set(found.scalars())
+            needed.update(found.scalars())
+        return needed
 
     async def save_collection(self, tx: Transaction, collection: Collection) -> None:
         value = {
