@@ -10,5 +10,6 @@ pytest_plugins = [
     "tests.fixtures.network",
     "tests.fixtures.postgres",
     "tests.fixtures.properties",
+    "tests.fixtures.registry",
     "tests.fixtures.store",
 ]
