@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from kit.faults import Conflict, Fault, Forbidden, Invalid, Kind, Limited, NotFound, Unauthenticated, Unavailable
+from kit.faults import (
+    Conflict,
+    Fault,
+    Forbidden,
+    Gone,
+    Invalid,
+    Kind,
+    Limited,
+    NotFound,
+    TimedOut,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
 
 
 class StoreBusy(Unavailable):
@@ -178,3 +191,75 @@ class AuthorityUnusable(Fault):
 
     kind = Kind.CONFLICT
     code = "authority_unusable"
+
+
+class DeploymentNotFound(NotFound):
+    """No such deployment, for this caller."""
+
+    code = "deployment_not_found"
+
+
+class DeploymentFinished(Conflict):
+    """The deployment has ended, so that there is nothing left to cancel."""
+
+    code = "deployment_finished"
+
+
+class SourceUnavailable(Invalid):
+    """This version does not deploy from such a source."""
+
+    code = "source_unavailable"
+
+
+class NothingToRun(Conflict):
+    """The service has no kept artifact that could be run."""
+
+    code = "nothing_to_run"
+
+
+class TooManyStreams(Limited):
+    """As many streams of this kind are open as are allowed at one time."""
+
+    code = "too_many_streams"
+
+
+class UploadForeign(Invalid):
+    """The upload was made for another service."""
+
+    code = "upload_foreign"
+
+
+class UploadExpired(Gone):
+    """The upload's time is over."""
+
+    code = "upload_expired"
+
+
+class UploadTooLarge(TooLarge):
+    """The upload announces more bytes than are accepted."""
+
+    code = "upload_too_large"
+
+
+class UploadStalled(TimedOut):
+    """The client stopped sending its upload."""
+
+    code = "upload_stalled"
+
+
+class TooManyUploads(Limited):
+    """As many uploads are arriving as are taken at one time."""
+
+    code = "too_many_uploads"
+
+
+class StorageFull(Unavailable):
+    """The control daemon's disk has no room."""
+
+    code = "storage_full"
+
+
+class StorageFailed(Unavailable):
+    """The control daemon's disk does not take or give a file."""
+
+    code = "storage_failed"

@@ -51,7 +51,7 @@ class Facts:
     running: int
     """Other deployments that are building or starting, of all services."""
     upload: Upload | None
-    """The upload that the request names."""
+    """The upload that the request names, when it is the service's."""
     artifact: Artifact | None
     """The deployment's own, or for a redeploy the one it is to run."""
     nodes: tuple[NodeFacts, ...]
@@ -174,7 +174,7 @@ def _decide_pending(facts: Facts, timing: Timing) -> Step:
 def _refuse(facts: Facts) -> str | None:
     match facts.deployment.request:
         case UploadRequest(upload_id=upload_id):
-            if facts.upload is None or facts.upload.service_id != facts.launch.service_id:
+            if facts.upload is None:
                 return f"upload {upload_id} is not there: it was never made for this service, has expired or is used up"
         case ImageRequest():
             if facts.launch.image is None:

@@ -1,0 +1,419 @@
+"""The steps of deployments: each is decided by a rule, taken under a lease and safe to take again."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import logging
+from collections import Counter
+from typing import Final
+
+from controld.core.deployment_work import Interrupted, Unreached, Works
+from controld.core.ports import Database, Transaction
+from controld.core.ports_deployments import (
+    ArtifactStore,
+    DeploymentLogStore,
+    DeploymentStore,
+    FleetFacts,
+    LaunchStore,
+    ReplicaStore,
+    UploadFiles,
+    UploadStore,
+)
+from controld.model.artifact import Artifact, ArtifactKind, ContextSource, ImageSource
+from controld.model.deployment import RUNNING, Deployment, RedeployRequest, Status, UploadRequest
+from controld.model.fleet import NodeFacts
+from controld.model.replica import PlacedReplica
+from controld.model.upload import Upload
+from controld.rules import deployment_log as phases
+from controld.rules.deployment import (
+    Begin,
+    Extend,
+    Facts,
+    Fail,
+    Hold,
+    Promote,
+    Start,
+    Step,
+    Timing,
+    Wait,
+    Work,
+    decide_step,
+)
+from controld.rules.placement import compute_loads
+from controld.rules.replica_config import freeze_config
+from kit.clock import Clock
+from kit.faults import Fault
+from kit.ids import Ids
+from wire.agent.builds import WorkDone, WorkFailed
+from wire.spec import Wanted
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_RETRY_SECONDS: Final = 10.0
+_KEPT_REASON_CHARACTERS: Final = 2000
+
+
+class _LeaseLost(Exception):
+    """Another has the deployment now, or it has moved on: nothing of this step may be written."""
+
+
+class Steps:
+    """Takes the steps of deployments; any number of processes may try at one time."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        deployments: DeploymentStore,
+        logs: DeploymentLogStore,
+        artifacts: ArtifactStore,
+        replicas: ReplicaStore,
+        launches: LaunchStore,
+        uploads: UploadStore,
+        files: UploadFiles,
+        fleet: FleetFacts,
+        works: Works,
+        clock: Clock,
+        ids: Ids,
+        timing: Timing,
+        lease_seconds: float,
+        drain_seconds: float,
+        kept_artifacts: int,
+    ) -> None:
+        self._database = database
+        self._deployments = deployments
+        self._logs = logs
+        self._artifacts = artifacts
+        self._replicas = replicas
+        self._launches = launches
+        self._uploads = uploads
+        self._files = files
+        self._fleet = fleet
+        self._works = works
+        self._clock = clock
+        self._ids = ids
+        self._timing = timing
+        self._lease_seconds = lease_seconds
+        self._drain_seconds = drain_seconds
+        self._kept_artifacts = kept_artifacts
+
+    async def take_over(self) -> None:
+        """Drop leases that a process before this one left; for the only controld of a database, at its start."""
+        async with self._database.write() as tx:
+            await self._deployments.release_all(tx)
+
+    async def list_due(self) -> list[str]:
+        """Deployments whose next step may be ready: those that work, then those whose turn it is, oldest first."""
+        async with self._database.read() as tx:
+            unfinished = await self._deployments.list_unfinished(tx)
+        first = {deployment.service_id: deployment for deployment in reversed(unfinished)}
+        due = [
+            each
+            for each in unfinished
+            if first[each.service_id] is each or each.status in RUNNING or each.cancel_requested_at is not None
+        ]
+        working = [each.id for each in due if each.status in RUNNING or each.cancel_requested_at is not None]
+        places = self._timing.at_once - sum(each.status in RUNNING for each in unfinished)
+        waiting = [each.id for each in due if each.id not in working]
+        return working + waiting[: max(places, 0)]
+
+    async def advance(self, deployment_id: str) -> float | None:
+        """Take every step that is ready; how many seconds to leave it alone before it is tried again, or None."""
+        nodes = await self._fleet.list_nodes()
+        async with self._database.read() as tx:
+            deployment = await self._deployments.find(tx, deployment_id)
+            if deployment is None or deployment.status.is_finished:
+                return None
+            if isinstance(await self._decide(tx, deployment, nodes), Wait):
+                return None
+        owner = self._ids.new_id()
+        claimed = await self._claim(deployment_id, owner)
+        if claimed is None:
+            return None
+        try:
+            return await self._take_steps(claimed, owner)
+        except _LeaseLost:
+            return None
+        finally:
+            with contextlib.suppress(Fault):
+                async with self._database.write() as tx:
+                    await self._deployments.release(tx, deployment_id, owner=owner)
+
+    async def _claim(self, deployment_id: str, owner: str) -> Deployment | None:
+        now = self._clock.now()
+        async with self._database.write() as tx:
+            return await self._deployments.claim(
+                tx, deployment_id, owner=owner, now=now, until=now + dt.timedelta(seconds=self._lease_seconds)
+            )
+
+    async def _take_steps(self, deployment: Deployment, owner: str) -> float | None:
+        while not deployment.status.is_finished:
+            nodes = await self._fleet.list_nodes()
+            async with self._database.write() as tx:
+                await tx.lock("deployments at once")
+                found = await self._deployments.find(tx, deployment.id)
+                if found is None:
+                    return None
+                deployment = found
+                facts = await self._read_facts(tx, deployment, nodes)
+                step = decide_step(facts, self._timing)
+                if not isinstance(step, (Wait, Work, Fail)):
+                    await self._apply(tx, step, facts, owner)
+            if isinstance(step, Wait):
+                return None
+            if isinstance(step, Work):
+                retry_seconds = await self._work(facts, owner)
+                if retry_seconds is not None:
+                    return retry_seconds
+            elif isinstance(step, Fail):
+                await self._fail(facts, step, owner)
+                return None
+            elif isinstance(step, Promote):
+                if facts.upload is not None:
+                    await self._files.remove(facts.upload.id)
+                return None
+        return None
+
+    async def _decide(self, tx: Transaction, deployment: Deployment, nodes: tuple[NodeFacts, ...]) -> Step:
+        return decide_step(await self._read_facts(tx, deployment, nodes), self._timing)
+
+    async def _read_facts(self, tx: Transaction, deployment: Deployment, nodes: tuple[NodeFacts, ...]) -> Facts:
+        launch = await self._launches.find(tx, deployment.service_id)
+        if launch is None:
+            raise _LeaseLost
+        unfinished = await self._deployments.list_unfinished(tx)
+        others = [each for each in unfinished if each.id != deployment.id]
+        running = await self._replicas.list_wanted(tx, Wanted.RUNNING)
+        return Facts(
+            now=self._clock.now(),
+            deployment=deployment,
+            launch=launch,
+            is_first=not any(
+                each.service_id == deployment.service_id and each.number < deployment.number for each in others
+            ),
+            running=sum(each.status in RUNNING for each in others),
+            upload=await self._find_upload(tx, deployment),
+            artifact=await self._find_artifact(tx, deployment, launch.promoted_deployment_id),
+            nodes=nodes,
+            replicas=tuple(each for each in running if each.deployment_id == deployment.id),
+            serving=tuple(
+                each.node_id
+                for each in running
+                if each.service_id == deployment.service_id and each.deployment_id != deployment.id
+            ),
+            loads=compute_loads(running),
+            building=Counter(each.node_id for each in others if each.status is Status.BUILDING and each.node_id),
+        )
+
+    async def _find_upload(self, tx: Transaction, deployment: Deployment) -> Upload | None:
+        if not isinstance(deployment.request, UploadRequest):
+            return None
+        found = await self._uploads.find(tx, deployment.request.upload_id)
+        return found if found is not None and found.service_id == deployment.service_id else None
+
+    async def _find_artifact(
+        self, tx: Transaction, deployment: Deployment, promoted_deployment_id: str | None
+    ) -> Artifact | None:
+        if deployment.artifact_id is not None:
+            return await self._artifacts.find(tx, deployment.artifact_id)
+        if not isinstance(deployment.request, RedeployRequest):
+            return None
+        if deployment.request.artifact_id is not None:
+            found = await self._artifacts.find(tx, deployment.request.artifact_id)
+            return found if found is not None and found.service_id == deployment.service_id else None
+        if promoted_deployment_id is None:
+            return None
+        return await self._artifacts.find_of_deployment(tx, promoted_deployment_id)
+
+    async def _apply(self, tx: Transaction, step: Step, facts: Facts, owner: str) -> None:
+        deployment = facts.deployment
+        match step:
+            case Hold(deadline_at=deadline_at, message=message):
+                await self._change(tx, deployment, owner, deadline_at=deadline_at)
+                await self._tell(tx, deployment, phases.START, message)
+            case Begin(node_id=node_id, deadline_at=deadline_at):
+                moved = deployment.status is Status.BUILDING
+                await self._change(
+                    tx,
+                    deployment,
+                    owner,
+                    status=Status.BUILDING.value,
+                    node_id=node_id,
+                    deadline_at=deadline_at,
+                    attempts=0,
+                    **({} if moved else {"phase_at": facts.now}),
+                )
+                what = "building" if isinstance(deployment.request, UploadRequest) else "pulling the image"
+                await self._tell(tx, deployment, phases.START, f"{what} on node {_name(facts.nodes, node_id)}")
+            case Start():
+                await self._start(tx, step, facts, owner)
+            case Extend(deadline_at=deadline_at):
+                await self._change(tx, deployment, owner, deadline_at=deadline_at)
+            case Promote():
+                await self._promote(tx, facts, owner)
+            case Wait() | Work() | Fail():
+                raise AssertionError(f"{step} is not taken in one transaction")
+
+    async def _start(self, tx: Transaction, step: Start, facts: Facts, owner: str) -> None:
+        deployment, launch, artifact = facts.deployment, facts.launch, facts.artifact
+        assert artifact is not None
+        await self._change(
+            tx,
+            deployment,
+            owner,
+            status=Status.STARTING.value,
+            artifact_id=artifact.id,
+            phase_at=facts.now,
+            deadline_at=step.deadline_at,
+        )
+        placed = []
+        for index, node_id in enumerate(step.node_ids):
+            replica_id = self._ids.new_id()
+            placed.append(
+                PlacedReplica(
+                    id=replica_id,
+                    service_id=deployment.service_id,
+                    deployment_id=deployment.id,
+                    node_id=node_id,
+                    index=index,
+                    config=freeze_config(
+                        launch,
+                        artifact,
+                        deployment_id=deployment.id,
+                        replica_id=replica_id,
+                        index=index,
+                        drain_seconds=self._drain_seconds,
+                    ),
+                    wanted=Wanted.RUNNING,
+                    created_at=facts.now,
+                )
+            )
+        await self._replicas.insert(tx, placed)
+        if isinstance(deployment.request, RedeployRequest):
+            await self._tell(tx, deployment, phases.REDEPLOY, f"artifact {artifact.digest}")
+        names = ", ".join(_name(facts.nodes, node_id) for node_id in step.node_ids)
+        seconds = (step.deadline_at - facts.now).total_seconds()
+        await self._tell(tx, deployment, phases.STARTING, f"{len(placed)} replica(s) of {artifact.digest} on {names}")
+        await self._tell(
+            tx,
+            deployment,
+            phases.HEALTHCHECK,
+            f"starting: GET {launch.health.path} on port {launch.port}, within {seconds:.0f} s",
+        )
+
+    async def _promote(self, tx: Transaction, facts: Facts, owner: str) -> None:
+        deployment, now = facts.deployment, facts.now
+        await self._change(
+            tx,
+            deployment,
+            owner,
+            status=Status.HEALTHY.value,
+            phase_at=now,
+            deadline_at=None,
+            ready_at=now,
+            finished_at=now,
+        )
+        await self._launches.promote(tx, deployment.service_id, deployment.id)
+        await self._deployments.retire(tx, deployment.service_id, status=Status.INACTIVE, but=deployment.id)
+        whole = await self._replicas.list_of_service(tx, deployment.service_id)
+        await self._replicas.drain(tx, [each for each in whole if each.deployment_id != deployment.id], at=now)
+        await self._artifacts.prune(tx, deployment.service_id, keep=self._kept_artifacts)
+        await self._drop_upload(tx, facts)
+        await self._tell(tx, deployment, phases.HEALTHCHECK, "passed")
+        await self._tell(tx, deployment, phases.HEALTHY, f"deployment {deployment.number} takes the traffic")
+
+    async def _fail(self, facts: Facts, step: Fail, owner: str) -> None:
+        deployment = facts.deployment
+        if deployment.status is Status.BUILDING and deployment.artifact_id is None:
+            await self._works.cancel(deployment)
+        now = self._clock.now()
+        reason = step.reason[:_KEPT_REASON_CHARACTERS]
+        async with self._database.write() as tx:
+            await self._change(
+                tx,
+                deployment,
+                owner,
+                status=Status.FAILED.value,
+                reason=_with_last_line(reason, step.lines),
+                phase_at=now,
+                deadline_at=None,
+                finished_at=now,
+            )
+            await self._replicas.delete(tx, await self._replicas.list_of_deployment(tx, deployment.id))
+            await self._drop_upload(tx, facts)
+            lines = [phases.clean_text(f"| {line}") for line in step.lines]
+            await self._logs.append(tx, deployment.id, at=now, phase=phases.RUNTIME_START, texts=lines)
+            await self._tell(tx, deployment, phases.ERROR, reason)
+        if facts.upload is not None:
+            await self._files.remove(facts.upload.id)
+
+    async def _work(self, facts: Facts, owner: str) -> float | None:
+        deployment = facts.deployment
+        outcome = await self._works.run(deployment, facts.launch, owner=owner)
+        match outcome:
+            case WorkDone():
+                await self._keep_artifact(facts, outcome, owner)
+                return None
+            case WorkFailed(message=message):
+                await self._fail(facts, Fail(message), owner)
+                return None
+            case Unreached(reason=reason):
+                async with self._database.write() as tx:
+                    await self._change(tx, deployment, owner, attempts=deployment.attempts + 1)
+                    if deployment.attempts == 0:
+                        node = _name(facts.nodes, deployment.node_id)
+                        await self._tell(tx, deployment, phases.START, f"trying again on node {node}: {reason}")
+                return float(min(2.0**deployment.attempts / 2, _LONGEST_RETRY_SECONDS))
+            case Interrupted.TAKEN:
+                raise _LeaseLost
+            case Interrupted.CANCELLED | Interrupted.LATE:
+                return None
+
+    async def _keep_artifact(self, facts: Facts, done: WorkDone, owner: str) -> None:
+        deployment, request = facts.deployment, facts.deployment.request
+        source = (
+            ContextSource(
+                upload_id=request.upload_id,
+                dockerfile_path=request.dockerfile_path,
+                context_path=request.context_path,
+            )
+            if isinstance(request, UploadRequest)
+            else ImageSource(image=facts.launch.image or "")
+        )
+        artifact = Artifact(
+            id=self._ids.new_id(),
+            service_id=deployment.service_id,
+            digest=done.digest,
+            kind=ArtifactKind.OCI_IMAGE,
+            source=source,
+            origin=done.origin,
+            image=done.image,
+            node_id=deployment.node_id,
+            size_bytes=done.size_bytes,
+            created_at=self._clock.now(),
+        )
+        async with self._database.write() as tx:
+            await self._artifacts.insert(tx, artifact)
+            await self._change(tx, deployment, owner, artifact_id=artifact.id)
+
+    async def _change(self, tx: Transaction, deployment: Deployment, owner: str, **changes: object) -> None:
+        if not await self._deployments.change(tx, deployment, owner=owner, **changes):
+            raise _LeaseLost
+
+    async def _tell(self, tx: Transaction, deployment: Deployment, phase: str, text: str) -> None:
+        await self._logs.append(tx, deployment.id, at=self._clock.now(), phase=phase, texts=[phases.clean_text(text)])
+
+    async def _drop_upload(self, tx: Transaction, facts: Facts) -> None:
+        if facts.upload is not None:
+            await self._uploads.delete(tx, facts.upload.id)
+
+
+def _name(nodes: tuple[NodeFacts, ...], node_id: str | None) -> str:
+    return next((node.name for node in nodes if node.id == node_id), "that was removed")
+
+
+def _with_last_line(reason: str, lines: tuple[str, ...]) -> str:
+    """The reason with the last line of the replica's log that says something."""
+    said = [line.strip() for line in lines if line.strip()]
+    return f"{reason}; its last line: {phases.clean_text(said[-1])}" if said else reason

@@ -1,0 +1,236 @@
+"""Deployments for people and programs: ask for one, look at it, follow its log, end it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Final
+
+from controld.core.faults import (
+    DeploymentFinished,
+    DeploymentNotFound,
+    ServiceNotFound,
+    SourceUnavailable,
+    TooManyStreams,
+    UploadExpired,
+    UploadForeign,
+)
+from controld.core.ports import Database, Feed, Transaction
+from controld.core.ports_deployments import (
+    AuditTrail,
+    DeploymentLogStore,
+    DeploymentStore,
+    LaunchStore,
+    UploadStore,
+)
+from controld.model.artifact import Artifact
+from controld.model.caller import Caller
+from controld.model.change import EVERYTHING
+from controld.model.deployment import (
+    Deployment,
+    DeploymentRequest,
+    GitRequest,
+    LogLine,
+    Status,
+    UploadRequest,
+)
+from controld.model.launch import Launch
+from controld.rules import deployment_log as phases
+from controld.rules.access import check
+from kit.clock import Clock
+from kit.ids import Ids
+
+_BACKLOG_LINES: Final = 10_000
+_PAGE_LINES: Final = 1_000
+_STREAMS: Final = 64
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+LogNews = list[LogLine] | Status
+"""Lines of a log in their order, or the status that ended it."""
+
+
+class Deployments:
+    """What callers may ask of deployments; permission is asked here."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        feed: Feed,
+        deployments: DeploymentStore,
+        logs: DeploymentLogStore,
+        launches: LaunchStore,
+        uploads: UploadStore,
+        audit: AuditTrail,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self._database = database
+        self._feed = feed
+        self._deployments = deployments
+        self._logs = logs
+        self._launches = launches
+        self._uploads = uploads
+        self._audit = audit
+        self._clock = clock
+        self._ids = ids
+        self._streams = 0
+
+    async def create(self, caller: Caller, request: DeploymentRequest) -> Deployment:
+        """Write down that a deployment is wanted; it begins when the older ones of its service have ended.
+
+        Raises ServiceNotFound, SourceUnavailable for git, UploadForeign and UploadExpired. Whatever else is wrong with
+        the request is told by the deployment, which fails.
+        """
+        async with self._database.write() as tx:
+            launch = await self._find_service(tx, caller, request.service_id, operation="deployment.create")
+            if isinstance(request, GitRequest):
+                raise SourceUnavailable(
+                    "cannot deploy from git: this version does not build from repositories; upload the working tree, "
+                    "or deploy an image"
+                )
+            if isinstance(request, UploadRequest):
+                await self._check_upload(tx, request)
+            return await self.add(tx, caller, launch, request)
+
+    async def add(self, tx: Transaction, caller: Caller, launch: Launch, request: DeploymentRequest) -> Deployment:
+        """Write down a deployment whose caller has been found to be allowed it."""
+        now = self._clock.now()
+        deployment = Deployment(
+            id=self._ids.new_id(),
+            service_id=launch.service_id,
+            number=await self._deployments.next_number(tx, launch.service_id),
+            request=request,
+            status=Status.PENDING,
+            created_at=now,
+            phase_at=now,
+            created_by=caller.user_id,
+        )
+        await self._deployments.insert(tx, deployment)
+        kind = type(request).__struct_config__.tag
+        text = f"deployment {deployment.number} of {launch.project}/{launch.service} by {kind}"
+        await self._logs.append(tx, deployment.id, at=now, phase=phases.START, texts=[phases.clean_text(text)])
+        await self._record(tx, caller, deployment, launch, action="deployment.create", details={"source": str(kind)})
+        return deployment
+
+    async def get(self, caller: Caller, deployment_id: str) -> tuple[Deployment, Artifact | None]:
+        """A deployment with its artifact; raises DeploymentNotFound."""
+        async with self._database.read() as tx:
+            found = await self._deployments.find_with_artifact(tx, deployment_id)
+            await self._check(tx, caller, found and found[0], operation="deployment.read")
+        assert found is not None
+        return found
+
+    async def cancel(self, caller: Caller, deployment_id: str) -> Deployment:
+        """Ask for the end of an unfinished deployment; it fails soon after. Raises DeploymentFinished."""
+        async with self._database.write() as tx:
+            await tx.lock("deployments at once")
+            deployment = await self._deployments.find(tx, deployment_id)
+            launch = await self._check(tx, caller, deployment, operation="deployment.cancel")
+            assert deployment is not None
+            who = caller.username or "the holder of the setup secret"
+            if not await self._deployments.request_cancel(
+                tx, deployment_id, at=self._clock.now(), reason=f"cancelled by {who}"
+            ):
+                raise DeploymentFinished(f"cannot cancel deployment: it is {deployment.status.value}")
+            await self._record(tx, caller, deployment, launch, action="deployment.cancel", details={})
+            found = await self._deployments.find(tx, deployment_id)
+        assert found is not None
+        return found
+
+    async def follow(self, caller: Caller, deployment_id: str, *, after: int | None) -> AsyncIterator[LogNews]:
+        """Lines of the log in batches, with waits for those to come, then the final status once.
+
+        It begins behind the line `after`, or with the newest 10,000. Raises DeploymentNotFound, and TooManyStreams past
+        64 at one time; both before anything is yielded.
+        """
+        async with self._database.read() as tx:
+            deployment = await self._deployments.find(tx, deployment_id)
+            await self._check(tx, caller, deployment, operation="deployment.logs")
+            last = await self._logs.last_seq(tx, deployment_id)
+        if self._streams >= _STREAMS:
+            raise TooManyStreams(f"cannot follow the log: {_STREAMS} deployment logs are being followed")
+        return self._follow(deployment_id, after=max(0, last - _BACKLOG_LINES) if after is None else after)
+
+    async def list_of_service(self, caller: Caller, service_id: str) -> list[tuple[Deployment, Artifact | None]]:
+        """The service's deployments with their artifacts, newest first; raises ServiceNotFound."""
+        async with self._database.read() as tx:
+            await self._find_service(tx, caller, service_id, operation="deployment.read")
+            return await self._deployments.list_of_service(tx, service_id)
+
+    async def _follow(self, deployment_id: str, *, after: int) -> AsyncIterator[LogNews]:
+        self._streams += 1
+        watch = self._feed.watch("deployment", "deployment_log", "service")
+        try:
+            while True:
+                async with self._database.read() as tx:
+                    deployment = await self._deployments.find(tx, deployment_id)
+                    lines = await self._logs.read(tx, deployment_id, after=after, limit=_PAGE_LINES)
+                if lines:
+                    yield lines
+                    after = lines[-1].seq
+                elif deployment is None:
+                    return
+                elif deployment.status.is_finished:
+                    yield deployment.status
+                    return
+                else:
+                    service_id = deployment.service_id
+                    while True:
+                        changes = await watch.next()
+                        ids = {change.id for change in changes}
+                        if EVERYTHING in changes or deployment_id in ids or service_id in ids:
+                            break
+        finally:
+            watch.close()
+            self._streams -= 1
+
+    async def _check_upload(self, tx: Transaction, request: UploadRequest) -> None:
+        if _UUID.fullmatch(request.upload_id) is None:
+            return
+        upload = await self._uploads.find(tx, request.upload_id)
+        if upload is None:
+            return
+        if upload.service_id != request.service_id:
+            raise UploadForeign(f"cannot deploy upload {upload.id}: it was made for another service")
+        if self._clock.now() >= upload.expires_at:
+            raise UploadExpired(
+                f"cannot deploy upload {upload.id}: it expired at {phases.render_moment(upload.expires_at)}, "
+                "upload again"
+            )
+
+    async def _find_service(self, tx: Transaction, caller: Caller, service_id: str, *, operation: str) -> Launch:
+        launch = await self._launches.find(tx, service_id)
+        missing = ServiceNotFound(f"cannot find service {service_id}")
+        if launch is None:
+            raise missing
+        check(caller, operation, project_id=launch.project_id, missing=missing)
+        return launch
+
+    async def _check(self, tx: Transaction, caller: Caller, deployment: Deployment | None, *, operation: str) -> Launch:
+        missing = DeploymentNotFound("cannot find deployment")
+        launch = None if deployment is None else await self._launches.find(tx, deployment.service_id)
+        if launch is None:
+            raise missing
+        check(caller, operation, project_id=launch.project_id, missing=missing)
+        return launch
+
+    async def _record(
+        self,
+        tx: Transaction,
+        caller: Caller,
+        deployment: Deployment,
+        launch: Launch,
+        *,
+        action: str,
+        details: dict[str, object],
+    ) -> None:
+        await self._audit.record(
+            tx,
+            caller,
+            action=action,
+            object_kind="deployment",
+            object_id=deployment.id,
+            project_id=launch.project_id,
+            details={"service_id": deployment.service_id, "number": deployment.number, **details},
+        )
