@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from controld.api.listener import PublicListener
+from controld.api.nodeside.auth import NodeAuth
+from controld.api.nodeside.surface import make_surface as make_nodeside
 from controld.api.v1.auth import BearerAuth, make_throttle
 from controld.api.v1.surface import Operations, make_surface
 from controld.core.audit import Audit
+from controld.core.authority import Authority
+from controld.core.enrolment import Enrolment
 from controld.core.identities import Identities
+from controld.core.link import Links
 from controld.core.members import Members
+from controld.core.node_directory import NodeDirectory
+from controld.core.node_specs import NodeSpecs
+from controld.core.nodes import Nodes
 from controld.core.platform import Platform
 from controld.core.projects import Projects
 from controld.core.reports import Reports
@@ -22,19 +32,24 @@ from controld.core.sessions import Sessions
 from controld.core.tokens import Tokens
 from controld.core.users import Users
 from controld.loops.credentials import CredentialLoop
+from controld.loops.heartbeat import Heartbeats
 from controld.settings import Settings
 from controld.store.audit import AuditStore
+from controld.store.authority_files import AuthorityFiles
 from controld.store.credentials import CredentialStore
 from controld.store.data_dir import read_setup_secret
 from controld.store.engine import Database
 from controld.store.facts import FactStore
 from controld.store.feed import Feed
 from controld.store.node_reports import NodeReportStore
+from controld.store.node_specs import NodeSpecStore
+from controld.store.nodes import JoinTokenStore, NodeStore
 from controld.store.passwords import Passwords
 from controld.store.projects import MemberStore, ProjectStore
 from controld.store.services import HostnameStore, ServiceStore
 from controld.store.users import UserStore
 from kit.clock import SystemClock
+from kit.http.server import Server
 from kit.ids import SystemIds
 from kit.lifecycle import settle_memory
 from kit.tasks import Tasks
@@ -42,6 +57,7 @@ from kit.tasks import Tasks
 _log = logging.getLogger(__name__)
 
 DATABASE_FILE = "controld.db"
+AUTHORITY_FOLDER = "authority"
 SETUP_SECRET_FILE = "setup-secret"
 
 
@@ -139,12 +155,61 @@ async def run_controld(
         )
 
         # Nodes
+        node_store = NodeStore()
+        node_socket = socket.create_server((settings.node_listen_host, settings.node_listen_port), backlog=1024)
+        stack.callback(node_socket.close)
+        node_url = settings.node_url or f"https://{socket.gethostname()}:{node_socket.getsockname()[1]}"
+        authority_files = AuthorityFiles(settings.data_dir / AUTHORITY_FOLDER)
+        authority = Authority(
+            authority_files,
+            database=database,
+            facts=facts,
+            clock=clock,
+            hosts=(urlsplit(node_url).hostname or "localhost",),
+        )
+        await authority.open()
+        directory = NodeDirectory(database=database, store=node_store, feed=feed)
+        specs = NodeSpecs(database=database, store=NodeSpecStore(), feed=feed, control_domain=control_domain)
         reports = Reports(database=database, store=NodeReportStore(), feed=feed, clock=clock)
         await reports.open()
+        nodes = Nodes(database=database, store=node_store, reports=reports, audit=audit, clock=clock)
+        enrolment = Enrolment(
+            authority,
+            database=database,
+            nodes=node_store,
+            tokens=JoinTokenStore(),
+            audit=audit,
+            clock=clock,
+            ids=ids,
+            url=node_url,
+            token_seconds=settings.join_token_seconds,
+        )
+        links = Links(
+            nodes=nodes,
+            directory=directory,
+            specs=specs,
+            reports=reports,
+            feed=feed,
+            clock=clock,
+            beat_seconds=settings.beat_seconds,
+            heartbeats_per_second=settings.heartbeats_per_second,
+        )
+        heartbeats = Heartbeats(
+            links=links,
+            reports=reports,
+            nodes=nodes,
+            authority=authority,
+            clock=clock,
+            lost_seconds=settings.node_lost_seconds,
+        )
+        stack.push_async_callback(reports.flush)
+        stack.push_async_callback(links.stop)
 
         # Loops
         credential_loop = CredentialLoop(identities=identities, sessions=sessions, clock=clock)
         loops.start("credentials", credential_loop.run())
+        loops.start("links", links.run())
+        loops.start("heartbeats", heartbeats.run())
 
         # Surfaces
         v1 = make_surface(
@@ -156,6 +221,8 @@ async def run_controld(
                 projects=projects,
                 members=members,
                 services=services,
+                nodes=nodes,
+                enrolment=enrolment,
             ),
             auth=BearerAuth(identities),
             throttle=make_throttle(settings.requests_per_minute, clock=clock),
@@ -168,6 +235,20 @@ async def run_controld(
             feed=feed,
             ids=ids,
         )
+        nodeside = make_nodeside(auth=NodeAuth(directory), authority=authority, enrolment=enrolment, links=links)
+        node_tasks = Tasks("node side")
+        stack.push_async_callback(node_tasks.close)
+        node_listener = Server(
+            [nodeside],
+            host=settings.node_listen_host,
+            port=settings.node_listen_port,
+            ids=ids,
+            tasks=node_tasks,
+            ssl=await authority_files.make_server_context(),
+            listening_socket=node_socket,
+        )
+        await node_listener.start()
+        stack.push_async_callback(node_listener.stop, settings.stop_grace_seconds)
         await listener.start()
         stack.push_async_callback(listener.stop, settings.stop_grace_seconds)
 

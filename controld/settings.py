@@ -50,6 +50,21 @@ class Settings:
     node_url: str | None = setting(
         None, "Where nodes reach the node side, `https://host:port`; none: this host's name and `node_listen_port`."
     )
+    join_token_seconds: float = setting(900.0, "How long a join token may be used.", unit="seconds", check=at_least(1))
+    beat_seconds: float = setting(
+        5.0, "The pace of each node's heartbeats, stretched for a large fleet.", unit="seconds", check=at_least(0.1)
+    )
+    heartbeats_per_second: float = setting(
+        2000.0,
+        "Heartbeats of the whole fleet in a second at the most; the pace stretches to keep it.",
+        check=at_least(1),
+    )
+    node_lost_seconds: float = setting(
+        60.0,
+        "A node that is silent for so long is lost; never before six beats.",
+        unit="seconds",
+        check=at_least(1),
+    )
     base_domain: str = setting(
         "localhost",
         "Services get `<service>-<project>.<base_domain>`; it belongs to the platform.",

@@ -17,6 +17,7 @@ from agent.host.identity_files import IdentityFiles
 from agent.host.link import LinkDialer
 from controld.api.nodeside.auth import NodeAuth
 from controld.api.nodeside.surface import make_surface
+from controld.core.audit import Audit
 from controld.core.authority import Authority
 from controld.core.enrolment import Enrolment
 from controld.core.link import Links
@@ -26,6 +27,7 @@ from controld.core.nodes import Nodes
 from controld.core.reports import Reports
 from controld.loops.heartbeat import Heartbeats
 from controld.model.caller import SETUP_CALLER
+from controld.store.audit import AuditStore
 from controld.store.authority_files import AuthorityFiles
 from controld.store.engine import Database
 from controld.store.facts import FactStore
@@ -140,7 +142,8 @@ async def node_side(
     specs = NodeSpecs(database=database, store=NodeSpecStore(), feed=feed)
     reports = Reports(database=database, store=NodeReportStore(), feed=feed, clock=clock)
     await reports.open()
-    nodes = Nodes(database=database, store=store, reports=reports, clock=clock)
+    audit = Audit(AuditStore(), clock=clock, ids=ids)
+    nodes = Nodes(database=database, store=store, reports=reports, audit=audit, clock=clock)
     links = Links(
         nodes=nodes,
         directory=directory,
@@ -161,6 +164,7 @@ async def node_side(
         database=database,
         nodes=store,
         tokens=JoinTokenStore(),
+        audit=audit,
         clock=clock,
         ids=ids,
         url=f"https://127.0.0.1:{listening.getsockname()[1]}",

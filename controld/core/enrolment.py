@@ -8,10 +8,11 @@ import logging
 import re
 from typing import Final
 
+from controld.core.audit import Audit
 from controld.core.authority import Authority
 from controld.core.faults import JoinTokenRefused, NodeNotFound, NodeRefused
 from controld.core.ports import Database, JoinTokenStore, NodeStore, Transaction
-from controld.model.caller import Caller
+from controld.model.caller import Caller, CallerKind, TokenKind
 from controld.model.node import IssuedJoinToken, JoinToken, Node, NodeState
 from controld.rules.access import check
 from kit.clock import Clock
@@ -40,6 +41,7 @@ class Enrolment:
         database: Database,
         nodes: NodeStore,
         tokens: JoinTokenStore,
+        audit: Audit,
         clock: Clock,
         ids: Ids,
         url: str,
@@ -49,6 +51,7 @@ class Enrolment:
         self._database = database
         self._nodes = nodes
         self._tokens = tokens
+        self._audit = audit
         self._clock = clock
         self._ids = ids
         self._url = url
@@ -72,6 +75,14 @@ class Enrolment:
                 if node is None or node.state is NodeState.REMOVED:
                     raise NodeNotFound(f"cannot make join token: there is no node {node_id}")
             await self._tokens.add(tx, token)
+            await self._audit.record(
+                tx,
+                caller,
+                action="node.invite",
+                object_kind="join_token",
+                object_id=token.id,
+                details={"node_id": node_id},
+            )
         word = messages.encode_join_token(
             messages.JoinToken(url=self._url, fingerprint=self._authority.fingerprint, secret=secret)
         )
@@ -96,6 +107,14 @@ class Enrolment:
                 await self._tokens.set_node(tx, token.id, node_id=node_id)
             else:
                 name = await self._enrol_again(tx, node_id, asked, address=address, facts=facts)
+            await self._audit.record(
+                tx,
+                _caller_of(node_id, facts, address=peer),
+                action="node.enrol",
+                object_kind="node",
+                object_id=node_id,
+                details={"name": name, "join_token": token.id, "again": token.node_id is not None},
+            )
         _log.info("node enrolled", extra={"node_id": node_id, "node": name, "peer": peer})
         return Enrolled(
             node_id=node_id,
@@ -119,6 +138,15 @@ class Enrolment:
                 previous_serial=caller.token_id,
                 expires_at=facts.not_after_at,
             )
+            if changed:
+                await self._audit.record(
+                    tx,
+                    caller,
+                    action="node.renew",
+                    object_kind="node",
+                    object_id=caller.node_id,
+                    details={"serial": facts.serial},
+                )
         if not changed:
             raise NodeRefused(f"cannot renew certificate: node {caller.node_id} was removed")
         _log.info("node certificate renewed", extra={"node_id": caller.node_id, "serial": facts.serial})
@@ -169,6 +197,16 @@ class Enrolment:
             number += 1
             name = f"{base}-{number}"
         return name
+
+
+def _caller_of(node_id: str, facts: Certificate, *, address: str) -> Caller:
+    return Caller(
+        kind=CallerKind.NODE,
+        token_kind=TokenKind.CERTIFICATE,
+        token_id=facts.serial,
+        node_id=node_id,
+        address=address,
+    )
 
 
 def _hash(secret: str) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 from typing import Final
 
+from controld.core.audit import Audit
 from controld.core.faults import NodeInUse, NodeNotFound
 from controld.core.ports import Database, NodeStore
 from controld.core.reports import Reports
@@ -23,10 +24,11 @@ _PAGE: Final = 500
 class Nodes:
     """Lists and removes nodes for people, and moves their states as they are heard or silent."""
 
-    def __init__(self, *, database: Database, store: NodeStore, reports: Reports, clock: Clock) -> None:
+    def __init__(self, *, database: Database, store: NodeStore, reports: Reports, audit: Audit, clock: Clock) -> None:
         self._database = database
         self._store = store
         self._reports = reports
+        self._audit = audit
         self._clock = clock
 
     async def list(self, caller: Caller) -> list[Node]:
@@ -63,6 +65,14 @@ class Nodes:
                     details={"replicas": placed},
                 )
             await self._store.remove(tx, node_id, name=f"{node.name}~{node_id}"[:255], removed_at=self._clock.now())
+            await self._audit.record(
+                tx,
+                caller,
+                action="node.remove",
+                object_kind="node",
+                object_id=node_id,
+                details={"name": node.name, "replicas": placed},
+            )
         _log.info("node removed", extra={"node_id": node_id, "node": node.name, "replicas": placed})
 
     async def note_link(self, node_id: str, *, serial: str, agent_version: str, wire_version: int) -> None:

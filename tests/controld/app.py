@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from aiohttp import ClientSession
@@ -12,10 +13,14 @@ from aiohttp import ClientSession
 from controld.api.v1.auth import BearerAuth, make_throttle
 from controld.api.v1.surface import Operations, make_surface
 from controld.core.audit import Audit
+from controld.core.authority import Authority
+from controld.core.enrolment import Enrolment
 from controld.core.identities import Identities
 from controld.core.members import Members
+from controld.core.nodes import Nodes
 from controld.core.platform import Platform
 from controld.core.projects import Projects
+from controld.core.reports import Reports
 from controld.core.services import Services
 from controld.core.sessions import Sessions
 from controld.core.tokens import Tokens
@@ -24,9 +29,12 @@ from controld.model.caller import SETUP_CALLER, Caller
 from controld.model.role import Role
 from controld.model.user import User
 from controld.store.audit import AuditStore
+from controld.store.authority_files import AuthorityFiles
 from controld.store.credentials import CredentialStore
 from controld.store.engine import Database
 from controld.store.facts import FactStore
+from controld.store.node_reports import NodeReportStore
+from controld.store.nodes import JoinTokenStore, NodeStore
 from controld.store.passwords import Passwords
 from controld.store.projects import MemberStore, ProjectStore
 from controld.store.services import HostnameStore, ServiceStore
@@ -103,6 +111,28 @@ class App:
             control_domain=control_domain,
             can_issue_certificates=False,
         )
+        node_store = NodeStore()
+        authority = Authority(
+            AuthorityFiles(Path("unused")), database=database, facts=FactStore(), clock=clock, hosts=("127.0.0.1",)
+        )
+        self.nodes = Nodes(
+            database=database,
+            store=node_store,
+            reports=Reports(database=database, store=NodeReportStore(), feed=feed, clock=clock),
+            audit=audit,
+            clock=clock,
+        )
+        self.enrolment = Enrolment(
+            authority,
+            database=database,
+            nodes=node_store,
+            tokens=JoinTokenStore(),
+            audit=audit,
+            clock=clock,
+            ids=ids,
+            url="https://127.0.0.1:7181",
+            token_seconds=900,
+        )
         self.surface: Surface = make_surface(
             Operations(
                 platform=Platform(reports=self.reports, control_domain=control_domain),
@@ -112,6 +142,8 @@ class App:
                 projects=self.projects,
                 members=self.members,
                 services=self.services,
+                nodes=self.nodes,
+                enrolment=self.enrolment,
             ),
             auth=BearerAuth(self.identities),
             throttle=make_throttle(requests_per_minute, clock=clock),

@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from controld.api.v1 import platform, projects, services, sessions, tokens, users
+from controld.api.v1 import nodes, platform, projects, services, sessions, tokens, users
 from controld.api.v1.auth import BearerAuth
 from controld.api.v1.envelope import HEADERS, FaultShape, render_fault
+from controld.core.enrolment import Enrolment
 from controld.core.members import Members
+from controld.core.nodes import Nodes
 from controld.core.platform import Platform
 from controld.core.projects import Projects
 from controld.core.services import Services
@@ -33,6 +35,8 @@ class Operations:
     projects: Projects
     members: Members
     services: Services
+    nodes: Nodes
+    enrolment: Enrolment
 
 
 def make_surface(
@@ -64,4 +68,5 @@ def _routes(operations: Operations) -> tuple[Route, ...]:
         *tokens.routes(operations.tokens),
         *projects.routes(operations.projects, operations.members),
         *services.routes(operations.services),
+        *nodes.routes(operations.nodes, operations.enrolment),
     )
