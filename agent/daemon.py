@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+import ssl as tls
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +41,7 @@ from agent.settings import Settings
 from kit.archive.limits import Limits
 from kit.clock import SystemClock
 from kit.http.server import Server
+from kit.http.surface import Route, Surface
 from kit.ids import SystemIds
 from kit.lifecycle import settle_memory
 from kit.tasks import Tasks
@@ -50,136 +52,177 @@ _log = logging.getLogger(__name__)
 _LOOPBACK: Final = "127.0.0.1"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Node:
+    """What every part of the agent is given."""
+
+    settings: Settings
+    version: str
+    identity: Identity
+    files: IdentityFiles
+    enrolment: Enrolment
+    clock: SystemClock
+    ids: SystemIds
+    tasks: Tasks
+    stack: AsyncExitStack
+    registry_login: tuple[str, str]
+
+
 async def run_agent(settings: Settings, *, version: str, stop: asyncio.Event) -> None:
     """Run the node's agent until `stop` is set; raises NotEnrolled before anything is started.
 
     Containers and ingress go on as they are when it ends.
     """
-    clock = SystemClock()
+    clock, ids = SystemClock(), SystemIds()
     files = IdentityFiles(settings.data_dir / "identity")
     control = ControlCalls(files, timeout_seconds=settings.dial_timeout_seconds)
     enrolment = Enrolment(files, control, clock=clock)
     identity = await enrolment.load()
     async with AsyncExitStack() as stack:
-        await _start(stack, settings, version=version, files=files, enrolment=enrolment, identity=identity)
+        tasks = Tasks("agent")
+        stack.push_async_callback(tasks.close)
+        node = _Node(
+            settings=settings,
+            version=version,
+            identity=identity,
+            files=files,
+            enrolment=enrolment,
+            clock=clock,
+            ids=ids,
+            tasks=tasks,
+            stack=stack,
+            registry_login=("node", ids.new_secret()),
+        )
+        await _start(node)
         settle_memory()
         _log.info("agent started", extra={"node": identity.name, "node_id": identity.node_id, "version": version})
         await stop.wait()
         _log.info("agent stops")
 
 
-async def _start(
-    stack: AsyncExitStack,
-    settings: Settings,
-    *,
-    version: str,
-    files: IdentityFiles,
-    enrolment: Enrolment,
-    identity: Identity,
-) -> None:
-    clock, ids = SystemClock(), SystemIds()
-    registry = f"{_LOOPBACK}:{settings.loopback_port}"
-    registry_login = ("node", ids.new_secret())
+async def _start(node: _Node) -> None:
+    engine = _open_engine(node)
+    requests = RecentRequests(node.settings.requests_kept)
+    ingress = await _open_ingress(node, requests)
+    convergence = _make_convergence(node, engine, ingress)
+    works = await _make_works(node, engine)
+    await _serve_loopback(node, convergence)
+    await _serve_control(node, *Builds(works, clock=node.clock).routes())
+    link = _make_link(node, convergence)
+    convergence.attach(notice=link.notice, tell=link.tell)
+    node.tasks.start("convergence", convergence.run())
+    node.tasks.start("events", Watcher(engine, convergence, node.clock).run())
+    node.tasks.start("link", link.run())
+    node.tasks.start("renewal", Renewal(node.enrolment, node.clock).run())
 
+
+def _open_engine(node: _Node) -> DockerEngine:
+    settings = node.settings
     engine = DockerEngine(
         settings.docker_socket,
-        identity.node_id,
-        clock=clock,
+        node.identity.node_id,
+        clock=node.clock,
         log_max_bytes=settings.log_max_bytes,
         log_files=settings.log_max_files,
         threads=settings.engine_threads,
     )
-    stack.push_async_callback(engine.close)
-    ingress = make_ingress(settings, clock=clock)
-    await ingress.prepare()
-    requests = RecentRequests(settings.requests_kept)
-    access_log = AccessLogReader(make_haproxy_paths(settings).access_log_socket, requests.add, clock=clock)
-    await access_log.open()
-    stack.push_async_callback(access_log.close)
+    node.stack.push_async_callback(engine.close)
+    return engine
 
+
+async def _open_ingress(node: _Node, requests: RecentRequests) -> HaproxyIngress:
+    ingress = make_ingress(node.settings, clock=node.clock)
+    await ingress.prepare()
+    socket = make_haproxy_paths(node.settings).access_log_socket
+    access_log = AccessLogReader(socket, requests.add, clock=node.clock)
+    await access_log.open()
+    node.stack.push_async_callback(access_log.close)
+    return ingress
+
+
+def _make_convergence(node: _Node, engine: DockerEngine, ingress: HaproxyIngress) -> Convergence:
     probe = HttpProbe()
-    stack.push_async_callback(probe.close)
-    convergence = Convergence(
+    node.stack.push_async_callback(probe.close)
+    node_id = node.identity.node_id
+    return Convergence(
         engine,
         ingress,
-        specs=Specs(DiskSpecFile(settings.data_dir / "spec.json"), node_id=identity.node_id),
+        specs=Specs(DiskSpecFile(node.settings.data_dir / "spec.json"), node_id=node_id),
         probe=probe,
-        clock=clock,
-        node_id=identity.node_id,
-        network=name_network(identity.node_id),
-        registry_port=settings.loopback_port,
-        registry_login=registry_login,
+        clock=node.clock,
+        node_id=node_id,
+        network=name_network(node_id),
+        registry_port=node.settings.loopback_port,
+        registry_login=node.registry_login,
     )
 
-    tasks = Tasks("agent")
-    stack.push_async_callback(tasks.close)
+
+async def _make_works(node: _Node, engine: DockerEngine) -> Works:
+    settings = node.settings
     contexts = ContextFiles(
         settings.data_dir / "contexts",
         limits=Limits(uncompressed_bytes=settings.context_max_bytes),
         compressed_bytes=settings.context_max_bytes,
     )
     await contexts.clear()
-    works = Works(
+    return Works(
         engine=engine,
         contexts=contexts,
-        tasks=tasks,
-        clock=clock,
-        node_id=identity.node_id,
-        registry=registry,
-        registry_login=registry_login,
+        tasks=node.tasks,
+        clock=node.clock,
+        node_id=node.identity.node_id,
+        registry=f"{_LOOPBACK}:{settings.loopback_port}",
+        registry_login=node.registry_login,
         builds_at_once=settings.builds_at_once,
     )
 
-    upstream = RegistryUpstream(settings.control_url or identity.control_url, context=await files.make_client_context())
+
+async def _serve_loopback(node: _Node, convergence: Convergence) -> None:
+    upstream = RegistryUpstream(
+        node.settings.control_url or node.identity.control_url, context=await node.files.make_client_context()
+    )
     await upstream.start()
-    stack.push_async_callback(upstream.close)
+    node.stack.push_async_callback(upstream.close)
 
     def challenges() -> tuple[Challenge, ...]:
         return convergence.spec.challenges if convergence.spec else ()
 
-    loopback = Server(
-        [
-            make_loopback_surface(
-                *Challenges(challenges).routes(), *RegistryRelay(upstream, login=registry_login).routes()
-            )
-        ],
-        host=_LOOPBACK,
-        port=settings.loopback_port,
-        ids=ids,
-        tasks=tasks,
+    surface = make_loopback_surface(
+        *Challenges(challenges).routes(), *RegistryRelay(upstream, login=node.registry_login).routes()
     )
-    await _serve(stack, loopback, grace_seconds=settings.stop_grace_seconds)
-    dialled = Server(
-        [make_control_surface(*Builds(works, clock=clock).routes())],
-        host=settings.listen_host,
-        port=settings.listen_port,
-        ids=ids,
-        tasks=tasks,
-        ssl=await files.make_server_context(),
-    )
-    await _serve(stack, dialled, grace_seconds=settings.stop_grace_seconds)
+    await _serve(node, surface, host=_LOOPBACK, port=node.settings.loopback_port)
 
-    link = Link(
-        LinkDialer(
-            files, clock=clock, timeout_seconds=settings.dial_timeout_seconds, control_url=settings.control_url or None
-        ),
+
+async def _serve_control(node: _Node, *routes: Route) -> None:
+    surface = make_control_surface(*routes)
+    context = await node.files.make_server_context()
+    await _serve(node, surface, host=node.settings.listen_host, port=node.settings.listen_port, ssl=context)
+
+
+async def _serve(node: _Node, surface: Surface, *, host: str, port: int, ssl: tls.SSLContext | None = None) -> None:
+    server = Server([surface], host=host, port=port, ids=node.ids, tasks=node.tasks, ssl=ssl)
+    await server.start()
+    node.stack.push_async_callback(server.stop, node.settings.stop_grace_seconds)
+
+
+def _make_link(node: _Node, convergence: Convergence) -> Link:
+    settings = node.settings
+    dialer = LinkDialer(
+        node.files,
+        clock=node.clock,
+        timeout_seconds=settings.dial_timeout_seconds,
+        control_url=settings.control_url or None,
+    )
+    return Link(
+        dialer,
         NodeObservations(convergence),
         convergence,
-        clock=clock,
+        clock=node.clock,
         jitter=random.random,
-        agent_version=version,
+        agent_version=node.version,
         retry_least_seconds=settings.retry_least_seconds,
         retry_most_seconds=settings.retry_most_seconds,
     )
-    convergence.attach(notice=link.notice, tell=link.tell)
-    duties: dict[str, Callable[[], Awaitable[None]]] = {
-        "convergence": convergence.run,
-        "events": Watcher(engine, convergence, clock).run,
-        "link": link.run,
-        "renewal": Renewal(enrolment, clock).run,
-    }
-    for name, duty in duties.items():
-        tasks.start(name, _keep(duty))
 
 
 def make_haproxy_paths(settings: Settings) -> HaproxyPaths:
@@ -200,15 +243,6 @@ def make_ingress(settings: Settings, *, clock: SystemClock) -> HaproxyIngress:
         clock=clock,
         pool_size=settings.haproxy_pool,
     )
-
-
-async def _serve(stack: AsyncExitStack, server: Server, *, grace_seconds: float) -> None:
-    await server.start()
-    stack.push_async_callback(server.stop, grace_seconds)
-
-
-async def _keep(duty: Callable[[], Awaitable[None]]) -> None:
-    await duty()
 
 
 async def enrol(settings: Settings, *, word: str, host_name: str) -> Identity:
