@@ -41,12 +41,12 @@ async def test_what_changed_while_it_was_loaded_is_not_kept() -> None:
     feed, source = Feed("test"), _Source()
     memory: Memory[int] = Memory("thing", source.load, feed=feed)
     source.gate.clear()
-    loading = asyncio.gather(memory.get("a"))
+    loading = asyncio.gather(memory.get("a"), memory.get("b"))
     await asyncio.sleep(0)
     source.values["a"] = 10
     feed.publish([Change("thing", "a")])
     source.gate.set()
-    assert await loading == [1]
+    assert list(await loading) == [1, 2]
     assert await memory.get("a") == 10
 
 

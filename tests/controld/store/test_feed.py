@@ -11,7 +11,7 @@ import pytest
 
 from controld.model.change import EVERYTHING, Change
 from controld.store.engine import Database
-from controld.store.feed import Feed
+from controld.store.feed import Feed, Watch
 from kit.clock import SystemClock
 
 
@@ -28,6 +28,11 @@ async def _controld(url: str, name: str) -> AsyncIterator[Database]:
 async def _announce(database: Database, kind: str, *ids: str) -> None:
     async with database.write() as tx:
         tx.announce(kind, *ids)
+
+
+async def _until_live(feed: Feed, watch: Watch) -> None:
+    while not feed.is_live:
+        await watch.next()
 
 
 async def test_two_controlds_on_one_database_hear_of_each_others_changes(postgres_url: str) -> None:
@@ -65,7 +70,6 @@ async def test_what_is_taken_back_is_not_heard_elsewhere(postgres_url: str) -> N
 
 async def test_after_a_lost_connection_everything_may_have_changed_and_the_feed_goes_on(postgres_url: str) -> None:
     async with _controld(postgres_url, "one") as one, _controld(postgres_url, "two") as two:
-        assert two.feed.is_live
         watch = two.feed.watch("service")
         plain = postgres_url.replace("+asyncpg", "")
         admin = await asyncpg.connect(plain)
@@ -76,8 +80,7 @@ async def test_after_a_lost_connection_everything_may_have_changed_and_the_feed_
         await admin.close()
         async with asyncio.timeout(20):
             assert EVERYTHING in await watch.next()
-            while not two.feed.is_live:
-                await watch.next()
+            await _until_live(two.feed, watch)
             await _announce(one, "service", "x")
             while Change("service", "x") not in await watch.next():
                 pass
