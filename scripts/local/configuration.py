@@ -10,7 +10,7 @@ from typing import Final
 
 from scripts.local.places import Places, Ports
 
-_ROOT: Final = Path(__file__).resolve().parents[2]
+ROOT: Final = Path(__file__).resolve().parents[2]
 _SHARED: Final = ("kit", "wire")
 
 
@@ -45,7 +45,7 @@ def render_agent_settings(places: Places, ports: Ports) -> str:
 def render_programs(places: Places) -> dict[str, str]:
     """A command for each process, by name; a change of the program's own code changes its command."""
     haproxy = places.state / "haproxy"
-    prepare = f"{sys.executable} -m agent ingress --config {places.agent_settings} >/dev/null"
+    prepare = f"PYTHONPATH={ROOT} {sys.executable} -P -m agent ingress --config {places.agent_settings} >/dev/null"
     run = f"exec haproxy -W -db -S {places.run}/master.sock -f {haproxy}/base.cfg -f {haproxy}/pool.cfg"
     return {
         "controld": _python("controld", places.controld_settings),
@@ -56,14 +56,15 @@ def render_programs(places: Places) -> dict[str, str]:
 
 def _python(program: str, settings: Path) -> str:
     revision = _revision(program)
-    return f"/usr/bin/env MOORAGE_REVISION={revision} {sys.executable} -m {program} run --config {settings}"
+    environment = f"PYTHONPATH={ROOT} MOORAGE_REVISION={revision}"
+    return f"/usr/bin/env {environment} {sys.executable} -P -m {program} run --config {settings}"
 
 
 def _revision(program: str) -> str:
     digest = hashlib.sha256()
     for folder in (program, *_SHARED):
-        for file in sorted((_ROOT / folder).rglob("*.py")):
-            digest.update(file.relative_to(_ROOT).as_posix().encode() + file.read_bytes())
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(file.relative_to(ROOT).as_posix().encode() + file.read_bytes())
     return digest.hexdigest()[:12]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import fcntl
+import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,7 @@ from client.faults import Refused, Unreachable
 from client.messages import Node
 from kit.faults import Fault
 from kit.ids import SystemIds
-from scripts.local.configuration import render_agent_settings, render_controld_settings, render_programs
+from scripts.local.configuration import ROOT, render_agent_settings, render_controld_settings, render_programs
 from scripts.local.example import Example, deploy_example
 from scripts.local.places import Places, Ports, choose_ports, read_ports
 from scripts.local.say import die, say
@@ -102,9 +103,16 @@ async def _ensure_admin(places: Places, api_url: str) -> str:
 
 async def _join(places: Places, api: Api) -> None:
     made = await api.make_join_token()
-    command = [sys.executable, "-m", "agent", "join", "--config", str(places.agent_settings), "--token-file", "-"]
+    command = [sys.executable, "-P", "-m", "agent", "join", "--config", str(places.agent_settings), "--token-file", "-"]
     done = await asyncio.to_thread(
-        subprocess.run, command, input=made.token, text=True, capture_output=True, check=False, timeout=60
+        subprocess.run,
+        command,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        input=made.token,
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=60,
     )
     if done.returncode != 0:
         die(f"cannot enrol this machine:\n{done.stdout}{done.stderr}")
