@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import datetime as dt
 import logging
 import socket
 from collections.abc import Callable
@@ -17,7 +19,11 @@ from controld.api.v1.auth import BearerAuth, make_throttle
 from controld.api.v1.surface import Operations, make_surface
 from controld.core.audit import Audit
 from controld.core.authority import Authority
+from controld.core.deployment_steps import Steps
+from controld.core.deployment_work import Works
+from controld.core.deployments import Deployments
 from controld.core.enrolment import Enrolment
+from controld.core.fleet import Fleet
 from controld.core.identities import Identities
 from controld.core.link import Links
 from controld.core.members import Members
@@ -25,40 +31,60 @@ from controld.core.node_directory import NodeDirectory
 from controld.core.node_specs import NodeSpecs
 from controld.core.nodes import Nodes
 from controld.core.platform import Platform
+from controld.core.ports import Agents
+from controld.core.ports_deployments import FleetFacts
 from controld.core.projects import Projects
 from controld.core.reports import Reports
+from controld.core.service_actions import ServiceActions
 from controld.core.services import Services
 from controld.core.sessions import Sessions
 from controld.core.tokens import Tokens
+from controld.core.upkeep import Upkeep
+from controld.core.uploads import Uploads
 from controld.core.users import Users
+from controld.gateways.agents import AgentCalls
 from controld.loops.credentials import CredentialLoop
+from controld.loops.deployments import DeploymentDuty
 from controld.loops.heartbeat import Heartbeats
+from controld.loops.reconcile import ReconcileDuty
+from controld.loops.retention import RetentionDuty
+from controld.rules.deployment import Timing
 from controld.settings import Settings
+from controld.store.artifacts import ArtifactStore
 from controld.store.audit import AuditStore
 from controld.store.authority_files import AuthorityFiles
 from controld.store.credentials import CredentialStore
 from controld.store.data_dir import read_setup_secret
+from controld.store.deployment_logs import DeploymentLogStore
+from controld.store.deployments import DeploymentStore
 from controld.store.engine import Database
 from controld.store.facts import FactStore
 from controld.store.feed import Feed
+from controld.store.launches import LaunchStore
 from controld.store.node_reports import NodeReportStore
 from controld.store.node_specs import NodeSpecStore
 from controld.store.nodes import JoinTokenStore, NodeStore
 from controld.store.passwords import Passwords
 from controld.store.projects import MemberStore, ProjectStore
+from controld.store.replicas import ReplicaStore
 from controld.store.services import HostnameStore, ServiceStore
+from controld.store.upload_files import UploadFiles
+from controld.store.uploads import UploadStore
 from controld.store.users import UserStore
-from kit.clock import SystemClock
+from kit.archive.limits import Limits as ArchiveLimits
+from kit.clock import Clock, SystemClock
 from kit.http.server import Server
-from kit.ids import SystemIds
+from kit.ids import Ids, SystemIds
 from kit.lifecycle import settle_memory
 from kit.tasks import Tasks
+from wire.spec import Limits
 
 _log = logging.getLogger(__name__)
 
 DATABASE_FILE = "controld.db"
 AUTHORITY_FOLDER = "authority"
 SETUP_SECRET_FILE = "setup-secret"
+UPLOADS_FOLDER = "uploads"
 
 
 async def run_controld(
@@ -205,11 +231,32 @@ async def run_controld(
         stack.push_async_callback(reports.flush)
         stack.push_async_callback(links.stop)
 
+        # Deployments
+        agents = AgentCalls(await authority_files.make_client_context())
+        stack.push_async_callback(agents.close)
+        deploying = make_deploying(
+            settings,
+            database=database,
+            feed=feed,
+            nodes=node_store,
+            agents=agents,
+            fleet=Fleet(database=database, nodes=node_store, reports=reports, specs=specs),
+            audit=audit,
+            clock=clock,
+            ids=ids,
+        )
+        stack.callback(deploying.files.close)
+        if database.url.startswith("sqlite"):
+            await deploying.steps.take_over()
+
         # Loops
         credential_loop = CredentialLoop(identities=identities, sessions=sessions, clock=clock)
         loops.start("credentials", credential_loop.run())
         loops.start("links", links.run())
         loops.start("heartbeats", heartbeats.run())
+        loops.start("deployments", DeploymentDuty(steps=deploying.steps, feed=feed, clock=clock).run())
+        loops.start("reconcile", ReconcileDuty(upkeep=deploying.upkeep, feed=feed, clock=clock).run())
+        loops.start("retention", RetentionDuty(uploads=deploying.uploads, clock=clock).run())
 
         # Surfaces
         v1 = make_surface(
@@ -223,6 +270,10 @@ async def run_controld(
                 services=services,
                 nodes=nodes,
                 enrolment=enrolment,
+                uploads=deploying.uploads,
+                deployments=deploying.deployments,
+                actions=deploying.actions,
+                clock=clock,
             ),
             auth=BearerAuth(identities),
             throttle=make_throttle(settings.requests_per_minute, clock=clock),
@@ -259,6 +310,126 @@ async def run_controld(
             _log.info("no admin yet: create the first with the setup secret", extra={"file": str(secret_file)})
         await stop.wait()
         _log.info("stopping")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Deploying:
+    """The parts that receive uploads and carry deployments out."""
+
+    files: UploadFiles
+    uploads: Uploads
+    deployments: Deployments
+    actions: ServiceActions
+    steps: Steps
+    upkeep: Upkeep
+
+
+def make_deploying(
+    settings: Settings,
+    *,
+    database: Database,
+    feed: Feed,
+    nodes: NodeStore,
+    agents: Agents,
+    fleet: FleetFacts,
+    audit: Audit,
+    clock: Clock,
+    ids: Ids,
+) -> Deploying:
+    """The parts over a database, the nodes and their agents."""
+    deployments, logs, artifacts = DeploymentStore(), DeploymentLogStore(), ArtifactStore()
+    replicas, launches, uploads = ReplicaStore(), LaunchStore(), UploadStore()
+    timing = Timing(
+        placement=dt.timedelta(seconds=settings.placement_seconds),
+        build=dt.timedelta(seconds=settings.build_seconds),
+        pull=dt.timedelta(seconds=settings.pull_seconds),
+        start=dt.timedelta(seconds=settings.start_seconds),
+        at_once=settings.deployments_at_once,
+    )
+    limits = ArchiveLimits(
+        compressed_bytes=settings.upload_max_bytes,
+        uncompressed_bytes=settings.upload_max_uncompressed_bytes,
+        entries=settings.upload_max_entries,
+    )
+    files = UploadFiles(settings.data_dir / UPLOADS_FOLDER, limits=limits, clock=clock)
+    works = Works(
+        database=database,
+        feed=feed,
+        deployments=deployments,
+        logs=logs,
+        nodes=nodes,
+        agents=agents,
+        files=files,
+        clock=clock,
+        timing=timing,
+        build_limits=Limits(cpu_millis=settings.build_cpu_millis, memory_bytes=settings.build_memory_bytes),
+        lease_seconds=settings.lease_seconds,
+    )
+    steps = Steps(
+        database=database,
+        deployments=deployments,
+        logs=logs,
+        artifacts=artifacts,
+        replicas=replicas,
+        launches=launches,
+        uploads=uploads,
+        files=files,
+        fleet=fleet,
+        works=works,
+        clock=clock,
+        ids=ids,
+        timing=timing,
+        lease_seconds=settings.lease_seconds,
+        drain_seconds=settings.drain_seconds,
+        kept_artifacts=settings.artifacts_kept,
+    )
+    upkeep = Upkeep(
+        database=database,
+        deployments=deployments,
+        artifacts=artifacts,
+        replicas=replicas,
+        launches=launches,
+        fleet=fleet,
+        clock=clock,
+        ids=ids,
+        drain_seconds=settings.drain_seconds,
+    )
+    operations = Deployments(
+        database=database,
+        feed=feed,
+        deployments=deployments,
+        logs=logs,
+        launches=launches,
+        uploads=uploads,
+        audit=audit,
+        clock=clock,
+        ids=ids,
+    )
+    actions = ServiceActions(
+        database=database,
+        operations=operations,
+        deployments=deployments,
+        replicas=replicas,
+        launches=launches,
+        audit=audit,
+        clock=clock,
+    )
+    receiving = Uploads(
+        database=database,
+        uploads=uploads,
+        files=files,
+        deployments=deployments,
+        launches=launches,
+        audit=audit,
+        clock=clock,
+        ids=ids,
+        max_bytes=settings.upload_max_bytes,
+        lifetime_seconds=settings.upload_seconds,
+        at_once=settings.uploads_at_once,
+    )
+    return Deploying(
+        files=files, uploads=receiving, deployments=operations, actions=actions, steps=steps, upkeep=upkeep
+    )
 
 
 def _database_url(settings: Settings) -> str:

@@ -98,5 +98,46 @@ class Settings:
     )
     password_threads: int = setting(2, "How many passwords are checked at once.", check=at_least(1))
 
+    upload_max_bytes: int = setting(
+        512 * 1024**2, "Most bytes of an upload as it arrives.", unit="bytes", check=at_least(1)
+    )
+    upload_max_uncompressed_bytes: int = setting(
+        2 * 1024**3, "Most bytes that an upload may unpack to.", unit="bytes", check=at_least(1)
+    )
+    upload_max_entries: int = setting(200_000, "Most files and directories in an upload.", check=at_least(1))
+    upload_seconds: float = setting(
+        3600.0, "An upload that is not deployed is dropped after so long.", unit="seconds", check=at_least(1)
+    )
+    uploads_at_once: int = setting(16, "Uploads that may arrive at one time.", check=at_least(1))
+
+    deployments_at_once: int = setting(
+        8, "Deployments that build or start at one time; others wait their turn.", check=at_least(1)
+    )
+    placement_seconds: float = setting(
+        60.0, "A deployment that no node can take fails after so long.", unit="seconds", check=at_least(1)
+    )
+    build_seconds: float = setting(900.0, "Longest that a build may take.", unit="seconds", check=at_least(1))
+    pull_seconds: float = setting(600.0, "Longest that an image pull may take.", unit="seconds", check=at_least(1))
+    start_seconds: float = setting(
+        120.0,
+        "Longest that new replicas may take to become healthy; a longer health timeout of the service extends it.",
+        unit="seconds",
+        check=at_least(1),
+    )
+    drain_seconds: float = setting(
+        300.0, "How long open requests of replaced replicas may go on.", unit="seconds", check=at_least(0)
+    )
+    build_memory_bytes: int = setting(
+        2 * 1024**3, "Most memory of a build.", unit="bytes", check=at_least(64 * 1024**2)
+    )
+    build_cpu_millis: int = setting(2000, "Most CPU of a build, in thousandths of a core.", check=at_least(10))
+    artifacts_kept: int = setting(5, "Newest artifacts kept for each service, to roll back to.", check=at_least(1))
+    lease_seconds: float = setting(
+        30.0,
+        "A controld that dies in the middle of a step holds others off the deployment no longer than this.",
+        unit="seconds",
+        check=at_least(3),
+    )
+
 
 SETTINGS: Final[tuple[Setting, ...]] = describe(Settings)

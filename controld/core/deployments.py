@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from controld.core.faults import (
@@ -138,7 +138,7 @@ class Deployments:
         assert found is not None
         return found
 
-    async def follow(self, caller: Caller, deployment_id: str, *, after: int | None) -> AsyncIterator[LogNews]:
+    async def follow(self, caller: Caller, deployment_id: str, *, after: int | None) -> AsyncGenerator[LogNews]:
         """Lines of the log in batches, with waits for those to come, then the final status once.
 
         It begins behind the line `after`, or with the newest 10,000. Raises DeploymentNotFound, and TooManyStreams past
@@ -158,7 +158,7 @@ class Deployments:
             await self._find_service(tx, caller, service_id, operation="deployment.read")
             return await self._deployments.list_of_service(tx, service_id)
 
-    async def _follow(self, deployment_id: str, *, after: int) -> AsyncIterator[LogNews]:
+    async def _follow(self, deployment_id: str, *, after: int) -> AsyncGenerator[LogNews]:
         self._streams += 1
         watch = self._feed.watch("deployment", "deployment_log", "service")
         try:

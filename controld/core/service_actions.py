@@ -15,6 +15,7 @@ from controld.model.deployment import Deployment, RedeployRequest, Status
 from controld.model.launch import Launch
 from controld.rules.access import check
 from kit.clock import Clock
+from kit.faults import Invalid
 
 
 class Action(enum.Enum):
@@ -48,11 +49,11 @@ class ServiceActions:
         self._audit = audit
         self._clock = clock
 
-    async def act(self, caller: Caller, service_id: str, action: Action) -> Deployment | None:
-        """Do it, and return the deployment that carries it out, if it takes one.
+    async def act(self, caller: Caller, service_id: str, action: Action | None, *, word: str) -> Deployment | None:
+        """Do what `word` says, and return the deployment that carries it out, if it takes one.
 
-        Stopping what does not run and starting what runs change nothing. Raises ServiceNotFound, and NothingToRun where
-        no artifact is kept that could be run.
+        Stopping what does not run and starting what runs change nothing. Raises ServiceNotFound, Invalid for a
+        word without an action, and NothingToRun where no artifact is kept that could be run.
         """
         async with self._database.write() as tx:
             await tx.lock("deployments at once")
@@ -61,6 +62,8 @@ class ServiceActions:
             if launch is None:
                 raise missing
             check(caller, "service.stop", project_id=launch.project_id, missing=missing)
+            if action is None:
+                raise Invalid(f"unsupported lifecycle action: {word}")
             deployment = await self._act(tx, caller, launch, action)
             await self._audit.record(
                 tx,

@@ -14,7 +14,7 @@ from controld.store.tables import artifacts, deployments, services
 from wire.spec import Origin
 
 
-class Artifacts:
+class ArtifactStore:
     """Reads and writes artifacts."""
 
     async def insert(self, tx: Transaction, artifact: Artifact) -> None:

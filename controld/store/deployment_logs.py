@@ -12,7 +12,7 @@ from controld.model.deployment import LogLine
 from controld.store.tables import deployment_logs
 
 
-class DeploymentLogs:
+class DeploymentLogStore:
     """Reads and appends lines; `seq` counts from 1 without gaps for each deployment."""
 
     async def append(

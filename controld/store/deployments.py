@@ -19,7 +19,7 @@ from controld.store.tables import deployments
 _UNFINISHED = sorted(status.value for status in UNFINISHED)
 
 
-class Deployments:
+class DeploymentStore:
     """Reads and writes deployments."""
 
     async def insert(self, tx: Transaction, deployment: Deployment) -> None:

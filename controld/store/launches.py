@@ -22,7 +22,7 @@ _SELECT = select(
 ).join(projects, projects.c.id == services.c.project_id)
 
 
-class Launches:
+class LaunchStore:
     """Reads services as they would be launched now, and moves their pointer to what is promoted."""
 
     async def find(self, tx: Transaction, service_id: str) -> Launch | None:

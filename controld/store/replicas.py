@@ -15,7 +15,7 @@ from controld.store.tables import replicas
 from wire.spec import Replica, Wanted
 
 
-class Replicas:
+class ReplicaStore:
     """Reads and writes replicas; each change tells the feed of the nodes whose spec it changes."""
 
     async def insert(self, tx: Transaction, placed: Sequence[PlacedReplica]) -> None:

@@ -12,7 +12,7 @@ from controld.model.upload import Upload
 from controld.store.tables import uploads
 
 
-class Uploads:
+class UploadStore:
     """Reads and writes what is known of uploads."""
 
     async def insert(self, tx: Transaction, upload: Upload) -> None:

@@ -25,9 +25,11 @@ from controld.core.services import Services
 from controld.core.sessions import Sessions
 from controld.core.tokens import Tokens
 from controld.core.users import Users
+from controld.daemon import make_deploying
 from controld.model.caller import SETUP_CALLER, Caller
 from controld.model.role import Role
 from controld.model.user import User
+from controld.settings import Settings
 from controld.store.audit import AuditStore
 from controld.store.authority_files import AuthorityFiles
 from controld.store.credentials import CredentialStore
@@ -39,9 +41,12 @@ from controld.store.passwords import Passwords
 from controld.store.projects import MemberStore, ProjectStore
 from controld.store.services import HostnameStore, ServiceStore
 from controld.store.users import UserStore
+from kit.clock import SystemClock
 from kit.http.surface import Surface
 from kit.ids import SystemIds
+from tests.fakes.agents import FakeAgents
 from tests.fakes.clock import FakeClock
+from tests.fakes.fleet import FakeFleet
 from tests.fakes.reports import FakeReports
 from tests.serving import serve
 
@@ -133,6 +138,19 @@ class App:
             url="https://127.0.0.1:7181",
             token_seconds=900,
         )
+        self.agents = FakeAgents()
+        self.fleet = FakeFleet()
+        self.deploying = make_deploying(
+            Settings(data_dir=Path(database.url.rpartition("///")[2]).parent),
+            database=database,
+            feed=feed,
+            nodes=node_store,
+            agents=self.agents,
+            fleet=self.fleet,
+            audit=audit,
+            clock=clock,
+            ids=ids,
+        )
         self.surface: Surface = make_surface(
             Operations(
                 platform=Platform(reports=self.reports, control_domain=control_domain),
@@ -144,6 +162,10 @@ class App:
                 services=self.services,
                 nodes=self.nodes,
                 enrolment=self.enrolment,
+                uploads=self.deploying.uploads,
+                deployments=self.deploying.deployments,
+                actions=self.deploying.actions,
+                clock=SystemClock(),
             ),
             auth=BearerAuth(self.identities),
             throttle=make_throttle(requests_per_minute, clock=clock),

@@ -7,18 +7,22 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from controld.api.v1 import nodes, platform, projects, services, sessions, tokens, users
+from controld.api.v1 import deployments, nodes, platform, projects, services, sessions, tokens, uploads, users
 from controld.api.v1.auth import BearerAuth
 from controld.api.v1.envelope import HEADERS, FaultShape, render_fault
+from controld.core.deployments import Deployments
 from controld.core.enrolment import Enrolment
 from controld.core.members import Members
 from controld.core.nodes import Nodes
 from controld.core.platform import Platform
 from controld.core.projects import Projects
+from controld.core.service_actions import ServiceActions
 from controld.core.services import Services
 from controld.core.sessions import Sessions
 from controld.core.tokens import Tokens
+from controld.core.uploads import Uploads
 from controld.core.users import Users
+from kit.clock import Clock
 from kit.http.openapi import with_documents
 from kit.http.surface import Route, Surface
 from wire.version import RELEASE
@@ -37,6 +41,10 @@ class Operations:
     services: Services
     nodes: Nodes
     enrolment: Enrolment
+    uploads: Uploads
+    deployments: Deployments
+    actions: ServiceActions
+    clock: Clock
 
 
 def make_surface(
@@ -69,4 +77,6 @@ def _routes(operations: Operations) -> tuple[Route, ...]:
         *projects.routes(operations.projects, operations.members),
         *services.routes(operations.services),
         *nodes.routes(operations.nodes, operations.enrolment),
+        *uploads.routes(operations.uploads),
+        *deployments.routes(operations.deployments, operations.actions, clock=operations.clock),
     )
