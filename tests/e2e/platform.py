@@ -117,6 +117,11 @@ def run_up(state: Path, *arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "scripts.local.up", "--state", str(state), *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr + done.stdout
+    return read_up(state)
+
+
+def read_up(state: Path) -> dict[str, Any]:
+    """What `up.json` of this state says."""
     up: dict[str, Any] = msgspec.json.decode((state / "up.json").read_bytes())
     return up
 
