@@ -123,8 +123,9 @@ class Supervisor:
                 self._call("startProcess", name, False)
 
     def _call(self, method: str, *arguments: object) -> Any:
-        proxy = xmlrpc.client.ServerProxy("http://local", transport=_UnixTransport(self._places.supervisor_socket))
-        return getattr(proxy.supervisor, method)(*arguments)
+        transport = _UnixTransport(self._places.supervisor_socket)
+        with xmlrpc.client.ServerProxy("http://local", transport=transport) as proxy:
+            return getattr(proxy.supervisor, method)(*arguments)
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -135,7 +136,11 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(60)
-        self.sock.connect(os.fspath(self._path))
+        try:
+            self.sock.connect(os.fspath(self._path))
+        except OSError:
+            self.sock.close()
+            raise
 
 
 class _UnixTransport(xmlrpc.client.Transport):
@@ -144,8 +149,9 @@ class _UnixTransport(xmlrpc.client.Transport):
         self._path = path
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        del host
-        return _UnixConnection(self._path)
+        connection = _UnixConnection(self._path)
+        self._connection = (host, connection)
+        return connection
 
 
 def _is_zombie(pid: int) -> bool:
