@@ -111,7 +111,7 @@ async def _start(node: _Node) -> None:
     link = _make_link(node, convergence)
     convergence.attach(notice=link.notice, tell=link.tell)
     node.tasks.start("convergence", convergence.run())
-    node.tasks.start("events", Watcher(engine, convergence, node.clock).run())
+    node.tasks.start("events", Watcher(engine, [convergence.note_event], node.clock).run())
     node.tasks.start("link", link.run())
     node.tasks.start("renewal", Renewal(node.enrolment, node.clock).run())
 

@@ -1,13 +1,14 @@
-"""Carries the engine's events to the convergence, for as long as the agent runs."""
+"""Carries the engine's events to whoever needs them, for as long as the agent runs."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 
-from agent.core.convergence import Convergence
 from agent.core.ports import Engine
+from agent.model.engine import EngineEvent
 from kit.clock import Clock
 from kit.faults import Fault
 
@@ -17,11 +18,14 @@ _AGAIN_SECONDS: Final = 1.0
 
 
 class Watcher:
-    """Follows the events; the engine's own watch reconnects, and one that ends all the same is opened again."""
+    """Follows the events and hands each to every listener, in order.
 
-    def __init__(self, engine: Engine, convergence: Convergence, clock: Clock) -> None:
+    The engine's own watch reconnects, and one that ends all the same is opened again.
+    """
+
+    def __init__(self, engine: Engine, listeners: Sequence[Callable[[EngineEvent], None]], clock: Clock) -> None:
         self._engine = engine
-        self._convergence = convergence
+        self._listeners = listeners
         self._clock = clock
 
     async def run(self) -> None:
@@ -30,7 +34,8 @@ class Watcher:
             try:
                 async with aclosing(self._engine.watch_events()) as events:
                     async for event in events:
-                        self._convergence.note_event(event)
+                        for listener in self._listeners:
+                            listener(event)
             except Fault as fault:
                 _log.warning("engine events not watched", extra={"fault": fault.message})
             except Exception:  # noqa: BLE001 - an odd event must not end the watch

@@ -53,7 +53,7 @@ class Node:
     def start(self) -> None:
         """Start the agent's two duties."""
         self._tasks.start("convergence", self.convergence.run())
-        self._tasks.start("watcher", Watcher(self.engine, self.convergence, self.clock).run())
+        self._tasks.start("watcher", Watcher(self.engine, [self.convergence.note_event], self.clock).run())
 
     async def stop(self) -> None:
         """Stop the agent as it stops itself; containers and proxy stay as they are."""

@@ -54,7 +54,7 @@ class Agent:
             registry_login=("agent", "secret"),
         )
         self._tasks.start("convergence", self.convergence.run())
-        self._tasks.start("watcher", Watcher(engine, self.convergence, clock).run())
+        self._tasks.start("watcher", Watcher(engine, [self.convergence.note_event], clock).run())
 
     async def close(self) -> None:
         """Stop as an agent stops, leaving containers and proxy alone."""

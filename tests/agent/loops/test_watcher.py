@@ -28,7 +28,7 @@ async def test_an_engine_that_ends_the_watch_and_an_event_that_cannot_be_taken_d
     node.engine.watch_events = watch_events  # type: ignore[method-assign]
     monkeypatch.setattr(node.convergence, "note_event", taken.append)
     tasks = Tasks("test")
-    tasks.start("watch", Watcher(node.engine, node.convergence, node.clock).run())
+    tasks.start("watch", Watcher(node.engine, [node.convergence.note_event], node.clock).run())
     await node.clock.advance(2.5)
     await tasks.close()
     assert [event.kind for event in taken] == [EventKind.RESYNC]
