@@ -13,7 +13,7 @@ from controld.core.ports_identity import CredentialStore, Passwords, UserStore
 from controld.model.caller import Caller, CallerKind, TokenKind
 from controld.model.user import Session
 from controld.rules.access import check
-from controld.rules.validation import PASSWORD_LIMIT_BYTES, check_password
+from controld.rules.validation import NAME_LIMIT, PASSWORD_LIMIT_BYTES, check_password
 from kit.clock import Clock
 from kit.http.limits import Window
 from kit.ids import Ids
@@ -58,7 +58,7 @@ class Sessions:
 
     async def sign_in(self, username: str, password: str, *, address: str) -> SignedIn:
         """A session for the user of that name; raises WrongCredentials, alike in words and time, or TooManyLogins."""
-        for window, key in ((self._by_address, address), (self._by_account, username)):
+        for window, key in ((self._by_address, address), (self._by_account, username[:NAME_LIMIT])):
             if (wait_seconds := window.check(key)) is not None:
                 raise TooManyLogins("too many login attempts, try again later", retry_after_seconds=wait_seconds)
         async with self._database.read() as tx:
@@ -152,7 +152,7 @@ class Sessions:
                 address=address,
                 action="session.create",
                 outcome=REFUSED,
-                details={"username": username[:255]},
+                details={"username": username[:NAME_LIMIT]},
             )
 
 

@@ -19,10 +19,12 @@ from controld.model.change import Change
 from controld.store.feed import CHANNEL, Feed, Listener
 from controld.store.migrate import migrate
 from kit.clock import Clock
+from kit.faults import Invalid
 
 _BUSY_SECONDS = 5.0
 _COMMAND_SECONDS = 30.0
 _CONNECTIONS = 8
+_PG_BAD_DATA = "22"
 _PG_COLLISIONS = frozenset({"40001", "40P01", "55P03"})
 
 
@@ -179,7 +181,10 @@ def _translated() -> Iterator[None]:
     except PoolTimeout as error:
         raise StoreBusy("cannot reach the database: every connection is in use", retry_after_seconds=1) from error
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) in _PG_COLLISIONS or "database is locked" in str(error.orig):
+        sqlstate = getattr(error.orig, "sqlstate", None) or ""
+        if sqlstate.startswith(_PG_BAD_DATA):
+            raise Invalid("cannot use it: a value holds what the database cannot keep, such as a NUL") from error
+        if sqlstate in _PG_COLLISIONS or "database is locked" in str(error.orig):
             raise StoreBusy("cannot save it: another change is under way", retry_after_seconds=1) from error
         if error.connection_invalidated or isinstance(error, OperationalError):
             raise StoreUnavailable(f"cannot use the database: {error.orig}") from error

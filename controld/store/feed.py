@@ -8,7 +8,6 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-import asyncpg
 import msgspec
 
 from controld.model.change import EVERYTHING, Change
@@ -138,6 +137,8 @@ class Listener:
         await self._tasks.close()
 
     async def _run(self, ready: asyncio.Event) -> None:
+        import asyncpg
+
         failures = 0
         while True:
             try:

@@ -6,16 +6,17 @@ import asyncio
 import logging
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controld.core.faults import DatabaseNewer
 from kit.clock import Clock
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
 
 _log = logging.getLogger(__name__)
 
@@ -27,13 +28,13 @@ _LOCK = 0x6D6F6F72
 
 async def migrate(engine: AsyncEngine, *, clock: Clock) -> None:
     """Run every migration that the database has not had, in one transaction; raises DatabaseNewer."""
-    script = await asyncio.to_thread(_load_script)
-    head = str(script.get_current_head())
+    head = await asyncio.to_thread(find_head)
     async with engine.connect() as connection:
         current = await connection.run_sync(_read_revision)
-        _refuse_newer(script, current)
         if current == head:
             return
+        script = await asyncio.to_thread(_load_script)
+        _refuse_newer(script, current)
         if current is not None and engine.dialect.name == "sqlite" and engine.url.database:
             await asyncio.to_thread(
                 _put_aside, Path(engine.url.database), head=head, stamp=f"{clock.now():%Y%m%dT%H%M%SZ}"
@@ -47,15 +48,28 @@ async def migrate(engine: AsyncEngine, *, clock: Clock) -> None:
     _log.info("database migrated", extra={"from": current, "to": head})
 
 
+def find_head() -> str:
+    """The last revision by its file's number, which spares a start with nothing to do from loading Alembic (11 MB)."""
+    return max(file.name.partition("_")[0] for folder in _folders() for file in folder.glob("[0-9]*_*.py"))
+
+
+def _folders() -> list[Path]:
+    return [MIGRATIONS / "versions", *MORE_VERSIONS]
+
+
 def _load_script() -> ScriptDirectory:
-    folders = [MIGRATIONS / "versions", *MORE_VERSIONS]
-    script = ScriptDirectory(str(MIGRATIONS), version_locations=[str(folder) for folder in folders])
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory(str(MIGRATIONS), version_locations=[str(folder) for folder in _folders()])
     list(script.walk_revisions())
     return script
 
 
 def _read_revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return None if found is None else str(found)
 
 
 def _refuse_newer(script: ScriptDirectory, current: str | None) -> None:
@@ -68,6 +82,9 @@ def _refuse_newer(script: ScriptDirectory, current: str | None) -> None:
 
 
 def _run(connection: Connection, script: ScriptDirectory) -> None:
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+
     def upgrade(revision: Any, _: MigrationContext) -> Any:
         return script._upgrade_revs("head", revision)  # noqa: SLF001 - the way Alembic's own command does it
 

@@ -7,10 +7,13 @@ import asyncio
 import pytest
 from sqlalchemy import insert, select, update
 
-from controld.core.faults import AlreadyExists
+from controld.core.faults import AlreadyExists, StoreUnavailable
 from controld.model.change import Change
 from controld.store.engine import Database
+from controld.store.feed import Feed
 from controld.store.tables import facts, memberships
+from kit.clock import SystemClock
+from kit.faults import Invalid
 
 
 async def _facts(database: Database) -> dict[str, object]:
@@ -92,3 +95,24 @@ async def test_a_reader_keeps_its_view_while_another_writes(either_database: Dat
             await writing.execute(insert(facts).values(name="a", value=1))
         assert (await reading.execute(select(facts))).all() == []
     assert await _facts(either_database) == {"a": 1}
+
+
+async def test_a_nul_is_told_as_a_bad_value_and_no_bug(postgres_url: str) -> None:
+    database = Database(postgres_url, feed=Feed("test"), clock=SystemClock())
+    await database.open()
+
+    async def look() -> None:
+        async with database.read() as tx:
+            await tx.execute(select(facts).where(facts.c.name == "\0"))
+
+    with pytest.raises(Invalid):
+        await look()
+    await database.close()
+
+
+async def test_a_database_that_cannot_be_reached_is_told_as_unavailable(free_port: int) -> None:
+    url = f"postgresql+asyncpg://postgres@127.0.0.1:{free_port}/nowhere"
+    database = Database(url, feed=Feed("test"), clock=SystemClock())
+    with pytest.raises(StoreUnavailable):
+        await database.open()
+    await database.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from controld.core.faults import DatabaseNewer
 from controld.store.engine import Database
 from controld.store.feed import Feed
+from controld.store.migrate import MIGRATIONS, find_head
 from controld.store.tables import metadata, projects
 from tests.fakes.clock import FakeClock
 
@@ -44,6 +47,13 @@ async def test_the_tables_in_code_are_those_of_a_migrated_database(empty_url: st
     await engine.dispose()
 
 
+def test_revisions_are_in_the_order_of_their_numbers() -> None:
+    script = ScriptDirectory(str(MIGRATIONS))
+    numbers = [revision.revision for revision in script.walk_revisions()]
+    assert numbers == sorted(numbers, reverse=True)
+    assert find_head() == script.get_current_head()
+
+
 async def test_a_fresh_database_has_the_project_default(empty_url: str) -> None:
     database = _database(empty_url)
     await database.open()
@@ -59,6 +69,15 @@ async def test_opening_again_changes_nothing(empty_url: str, tmp_path: Path) -> 
         await database.open()
         await database.close()
     assert _copies(tmp_path) == []
+
+
+async def test_two_controlds_that_start_at_once_migrate_it_once(postgres_url: str) -> None:
+    both = [_database(postgres_url) for _ in range(2)]
+    await asyncio.gather(*(database.open() for database in both))
+    for database in both:
+        async with database.read() as tx:
+            assert len((await tx.execute(select(projects))).all()) == 1
+        await database.close()
 
 
 async def test_a_database_of_a_newer_release_is_refused_in_clear_words(empty_url: str) -> None:
