@@ -9,12 +9,15 @@ import logging
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from controld.api.listener import PublicListener
 from controld.api.nodeside.auth import NodeAuth
 from controld.api.nodeside.surface import make_surface as make_nodeside
+from controld.api.registry.auth import TokenAuth
+from controld.api.registry.surface import make_surface as make_registry
 from controld.api.v1.auth import BearerAuth, make_throttle
 from controld.api.v1.surface import Operations, make_surface
 from controld.core.audit import Audit
@@ -34,6 +37,10 @@ from controld.core.platform import Platform
 from controld.core.ports import Agents
 from controld.core.ports_deployments import FleetFacts
 from controld.core.projects import Projects
+from controld.core.registry import Registry
+from controld.core.registry_access import RegistryAccess
+from controld.core.registry_upkeep import RegistryUpkeep
+from controld.core.registry_uploads import RegistryUploads
 from controld.core.reports import Reports
 from controld.core.service_actions import ServiceActions
 from controld.core.services import Services
@@ -47,12 +54,14 @@ from controld.loops.credentials import CredentialLoop
 from controld.loops.deployments import DeploymentDuty
 from controld.loops.heartbeat import Heartbeats
 from controld.loops.reconcile import ReconcileDuty
+from controld.loops.registry import RegistryLoop
 from controld.loops.retention import RetentionDuty
 from controld.rules.deployment import Timing
 from controld.settings import Settings
 from controld.store.artifacts import ArtifactStore
 from controld.store.audit import AuditStore
 from controld.store.authority_files import AuthorityFiles
+from controld.store.blob_files import BlobFiles
 from controld.store.credentials import CredentialStore
 from controld.store.data_dir import read_setup_secret
 from controld.store.deployment_logs import DeploymentLogStore
@@ -66,6 +75,7 @@ from controld.store.node_specs import NodeSpecStore
 from controld.store.nodes import JoinTokenStore, NodeStore
 from controld.store.passwords import Passwords
 from controld.store.projects import MemberStore, ProjectStore
+from controld.store.registry import RegistryStore
 from controld.store.replicas import ReplicaStore
 from controld.store.services import HostnameStore, ServiceStore
 from controld.store.upload_files import UploadFiles
@@ -85,6 +95,7 @@ DATABASE_FILE = "controld.db"
 AUTHORITY_FOLDER = "authority"
 SETUP_SECRET_FILE = "setup-secret"
 UPLOADS_FOLDER = "uploads"
+REGISTRY_FOLDER = "registry"
 
 
 async def run_controld(
@@ -249,6 +260,41 @@ async def run_controld(
         if database.url.startswith("sqlite"):
             await deploying.steps.take_over()
 
+        # Images
+        blob_files = BlobFiles(settings.registry_dir or settings.data_dir / REGISTRY_FOLDER)
+        stack.push_async_callback(blob_files.close)
+        await blob_files.open()
+        registry_store = RegistryStore()
+        registry_access = RegistryAccess(registry_store)
+        registry = Registry(
+            database,
+            registry_store,
+            access=registry_access,
+            files=blob_files,
+            audit=audit,
+            clock=clock,
+            ids=ids,
+            grace_seconds=settings.registry_grace_seconds,
+        )
+        registry_uploads = RegistryUploads(
+            database,
+            registry_store,
+            access=registry_access,
+            files=blob_files,
+            clock=clock,
+            ids=ids,
+            max_blob_bytes=settings.registry_max_blob_bytes,
+        )
+        registry_upkeep = RegistryUpkeep(
+            database,
+            registry_store,
+            files=blob_files,
+            audit=audit,
+            clock=clock,
+            grace_seconds=settings.registry_grace_seconds,
+            expiry_seconds=settings.registry_upload_expiry_seconds,
+        )
+
         # Loops
         credential_loop = CredentialLoop(identities=identities, sessions=sessions, clock=clock)
         loops.start("credentials", credential_loop.run())
@@ -257,6 +303,13 @@ async def run_controld(
         loops.start("deployments", DeploymentDuty(steps=deploying.steps, feed=feed, clock=clock).run())
         loops.start("reconcile", ReconcileDuty(upkeep=deploying.upkeep, feed=feed, clock=clock).run())
         loops.start("retention", RetentionDuty(uploads=deploying.uploads, clock=clock).run())
+        registry_loop = RegistryLoop(
+            registry_upkeep,
+            clock=clock,
+            sweep_seconds=settings.registry_sweep_seconds,
+            collect_seconds=settings.registry_collect_seconds,
+        )
+        loops.start("registry", registry_loop.run())
 
         # Surfaces
         v1 = make_surface(
@@ -274,23 +327,29 @@ async def run_controld(
                 deployments=deploying.deployments,
                 actions=deploying.actions,
                 clock=clock,
+                registry=registry,
+                registry_upkeep=registry_upkeep,
             ),
             auth=BearerAuth(identities),
             throttle=make_throttle(settings.requests_per_minute, clock=clock),
         )
+        make_images = partial(
+            make_registry, registry, registry_uploads, max_manifest_bytes=settings.registry_max_manifest_bytes
+        )
         listener = PublicListener(
-            [v1],
+            [v1, make_images(authenticate=TokenAuth(identities.recognise).authenticate)],
             host=settings.listen_host,
             port=settings.listen_port,
             is_claimed=users.is_initialised,
             feed=feed,
             ids=ids,
         )
-        nodeside = make_nodeside(auth=NodeAuth(directory), authority=authority, enrolment=enrolment, links=links)
+        node_auth = NodeAuth(directory)
+        nodeside = make_nodeside(auth=node_auth, authority=authority, enrolment=enrolment, links=links)
         node_tasks = Tasks("node side")
         stack.push_async_callback(node_tasks.close)
         node_listener = Server(
-            [nodeside],
+            [nodeside, make_images(authenticate=node_auth.authenticate)],
             host=settings.node_listen_host,
             port=settings.node_listen_port,
             ids=ids,

@@ -139,5 +139,27 @@ class Settings:
         check=at_least(3),
     )
 
+    registry_dir: Path | None = setting(
+        None, "Where images' layers are kept; none: the folder `registry` in `data_dir`."
+    )
+    registry_max_blob_bytes: int = setting(
+        10 * 1024**3, "Largest layer that the registry takes.", unit="bytes", check=at_least(1)
+    )
+    registry_max_manifest_bytes: int = setting(
+        16 * 1024**2, "Largest manifest that the registry takes.", unit="bytes", check=at_least(1)
+    )
+    registry_upload_expiry_seconds: float = setting(
+        86_400.0, "An upload of a layer ends when nothing has come for this long.", unit="seconds", check=at_least(60)
+    )
+    registry_sweep_seconds: float = setting(
+        600.0, "How often expired uploads of layers are looked for.", unit="seconds", check=at_least(1)
+    )
+    registry_collect_seconds: float = setting(
+        86_400.0, "How often layers that nothing needs are removed.", unit="seconds", check=at_least(60)
+    )
+    registry_grace_seconds: float = setting(
+        3600.0, "A layer that no image needs is kept for this long.", unit="seconds", check=at_least(60)
+    )
+
 
 SETTINGS: Final[tuple[Setting, ...]] = describe(Settings)

@@ -15,6 +15,7 @@ from sqlalchemy import insert
 
 from controld.api.registry.auth import TokenAuth
 from controld.api.registry.surface import make_surface
+from controld.core.audit import Audit
 from controld.core.registry import Registry
 from controld.core.registry_access import RegistryAccess, RepositoryName
 from controld.core.registry_upkeep import RegistryUpkeep
@@ -22,6 +23,7 @@ from controld.core.registry_uploads import RegistryUploads
 from controld.model.caller import Caller, CallerKind, TokenKind
 from controld.model.registry import OCI_MANIFEST
 from controld.model.role import Role
+from controld.store.audit import AuditStore
 from controld.store.blob_files import BlobFiles
 from controld.store.engine import Database
 from controld.store.registry import RegistryStore
@@ -109,19 +111,32 @@ async def open_world(database: Database, folder: Path, *, clock: Clock | None = 
     """A registry over the database, which has the projects and services above."""
     clock = clock or SystemClock()
     files, store, ids = BlobFiles(folder), RegistryStore(), SystemIds()
-    access = RegistryAccess(store)
+    access, audit = RegistryAccess(store), Audit(AuditStore(), clock=clock, ids=ids)
     await files.open()
     yield World(
         database=database,
         files=files,
         registry=Registry(
-            database, store, access=access, files=files, clock=clock, ids=ids, grace_seconds=GRACE_SECONDS
+            database,
+            store,
+            access=access,
+            files=files,
+            audit=audit,
+            clock=clock,
+            ids=ids,
+            grace_seconds=GRACE_SECONDS,
         ),
         uploads=RegistryUploads(
             database, store, access=access, files=files, clock=clock, ids=ids, max_blob_bytes=MAX_BLOB_BYTES
         ),
         upkeep=RegistryUpkeep(
-            database, store, files=files, clock=clock, grace_seconds=GRACE_SECONDS, expiry_seconds=EXPIRY_SECONDS
+            database,
+            store,
+            files=files,
+            audit=audit,
+            clock=clock,
+            grace_seconds=GRACE_SECONDS,
+            expiry_seconds=EXPIRY_SECONDS,
         ),
         folder=folder,
     )

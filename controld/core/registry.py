@@ -7,6 +7,7 @@ import datetime as dt
 from collections.abc import AsyncIterator
 from typing import Final
 
+from controld.core.audit import Audit
 from controld.core.ports import Database, Transaction
 from controld.core.registry_access import RegistryAccess, RepositoryName
 from controld.core.registry_faults import (
@@ -25,6 +26,7 @@ from controld.model.registry import (
     Page,
     Pushed,
     ReferrersPage,
+    Repository,
     RepositoryView,
 )
 from controld.rules.access import check, role_in
@@ -51,6 +53,7 @@ class Registry:
         *,
         access: RegistryAccess,
         files: BlobFiles,
+        audit: Audit,
         clock: Clock,
         ids: Ids,
         grace_seconds: float,
@@ -59,6 +62,7 @@ class Registry:
         self._store = store
         self._access = access
         self._files = files
+        self._audit = audit
         self._clock = clock
         self._ids = ids
         self._renew_after = dt.timedelta(seconds=grace_seconds / 2)
@@ -150,6 +154,7 @@ class Registry:
                 await self._store.save_manifest(tx, repository_id, manifest=manifest, facts=facts, at=now)
                 if not is_digest(reference):
                     await self._store.set_tag(tx, repository_id, tag=reference, digest=manifest.digest, at=now)
+                await self._record(tx, caller, repository, action="image.push", reference=reference)
                 tx.announce("repository", repository.service_id)
         finally:
             await self._files.discard(part)
@@ -167,6 +172,7 @@ class Registry:
                 is_gone = await self._store.delete_tag(tx, repository.id, tag=reference)
             if not is_gone:
                 raise _no_manifest(name, reference)
+            await self._record(tx, caller, repository, action="image.delete", reference=reference)
             tx.announce("repository", repository.service_id)
 
     async def delete_blob(self, caller: Caller, name: RepositoryName, digest: str) -> None:
@@ -177,6 +183,20 @@ class Registry:
             repository = await self._access.find_to_push(tx, caller, name)
             if repository.id is None or not await self._store.unlink_blob(tx, repository.id, digest=digest):
                 raise _no_blob(name, digest)
+            await self._record(tx, caller, repository, action="image.delete", reference=digest)
+
+    async def _record(
+        self, tx: Transaction, caller: Caller, repository: Repository, *, action: str, reference: str
+    ) -> None:
+        await self._audit.record(
+            tx,
+            caller,
+            action=action,
+            object_kind="service",
+            object_id=repository.service_id,
+            project_id=repository.project_id,
+            details={"repository": repository.name, "reference": reference},
+        )
 
     async def _find_blob(self, caller: Caller, name: RepositoryName, *, digest: str, renew: bool) -> Content:
         _check_digest(digest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 
+from controld.core.audit import Audit
 from controld.core.ports import Database, Transaction
 from controld.core.registry_faults import BlobUploadBusy, BlobUploadNotFound
 from controld.core.registry_ports import LOCK, BlobFiles, RegistryStore
@@ -30,6 +31,7 @@ class RegistryUpkeep:
         store: RegistryStore,
         *,
         files: BlobFiles,
+        audit: Audit,
         clock: Clock,
         grace_seconds: float,
         expiry_seconds: float,
@@ -37,6 +39,7 @@ class RegistryUpkeep:
         self._database = database
         self._store = store
         self._files = files
+        self._audit = audit
         self._clock = clock
         self._grace = dt.timedelta(seconds=grace_seconds)
         self._expiry = dt.timedelta(seconds=expiry_seconds)
@@ -49,6 +52,8 @@ class RegistryUpkeep:
     async def collect_for(self, caller: Caller) -> RegistryStatus:
         """Collect garbage now, and the sums after it."""
         check(caller, "registry.collect")
+        async with self._database.write() as tx:
+            await self._audit.record(tx, caller, action="registry.collect", object_kind="registry")
         await self.collect()
         return await self._read_status()
 

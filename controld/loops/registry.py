@@ -8,7 +8,6 @@ import logging
 from controld.core.registry_upkeep import RegistryUpkeep
 from kit.clock import Clock
 from kit.faults import Fault
-from kit.tasks import Tasks
 
 _log = logging.getLogger(__name__)
 
@@ -21,15 +20,6 @@ class RegistryLoop:
         self._clock = clock
         self._sweep_seconds = sweep_seconds
         self._collect_every = dt.timedelta(seconds=collect_seconds)
-        self._tasks = Tasks("registry upkeep")
-
-    def start(self) -> None:
-        """Begin; the first pass is one sweep's time away, so that a start costs nothing."""
-        self._tasks.start("sweep", self._run())
-
-    async def close(self) -> None:
-        """Stop; a collection under way is left where it is, and the next one goes on."""
-        await self._tasks.close()
 
     async def pass_once(self) -> None:
         """What one beat does."""
@@ -38,10 +28,11 @@ class RegistryLoop:
         if last is None or self._clock.now() - last >= self._collect_every:
             await self._upkeep.collect()
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Go on until cancelled; the first beat comes after a sweep's time, and the next makes good a failed one."""
         while True:
             await self._clock.sleep(self._sweep_seconds)
             try:
                 await self.pass_once()
-            except (Fault, OSError):
-                _log.exception("registry upkeep failed")
+            except (Fault, OSError) as error:
+                _log.warning("registry upkeep failed", extra={"reason": str(error)})

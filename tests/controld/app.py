@@ -20,6 +20,9 @@ from controld.core.members import Members
 from controld.core.nodes import Nodes
 from controld.core.platform import Platform
 from controld.core.projects import Projects
+from controld.core.registry import Registry
+from controld.core.registry_access import RegistryAccess
+from controld.core.registry_upkeep import RegistryUpkeep
 from controld.core.reports import Reports
 from controld.core.services import Services
 from controld.core.sessions import Sessions
@@ -32,6 +35,7 @@ from controld.model.user import User
 from controld.settings import Settings
 from controld.store.audit import AuditStore
 from controld.store.authority_files import AuthorityFiles
+from controld.store.blob_files import BlobFiles
 from controld.store.credentials import CredentialStore
 from controld.store.engine import Database
 from controld.store.facts import FactStore
@@ -39,6 +43,7 @@ from controld.store.node_reports import NodeReportStore
 from controld.store.nodes import JoinTokenStore, NodeStore
 from controld.store.passwords import Passwords
 from controld.store.projects import MemberStore, ProjectStore
+from controld.store.registry import RegistryStore
 from controld.store.services import HostnameStore, ServiceStore
 from controld.store.users import UserStore
 from kit.clock import SystemClock
@@ -151,6 +156,27 @@ class App:
             clock=clock,
             ids=ids,
         )
+        self.blob_files = BlobFiles(Path(database.url.partition("///")[2]).parent / "registry")
+        registry_store = RegistryStore()
+        self.registry = Registry(
+            database,
+            registry_store,
+            access=RegistryAccess(registry_store),
+            files=self.blob_files,
+            audit=audit,
+            clock=clock,
+            ids=ids,
+            grace_seconds=3600,
+        )
+        self.registry_upkeep = RegistryUpkeep(
+            database,
+            registry_store,
+            files=self.blob_files,
+            audit=audit,
+            clock=clock,
+            grace_seconds=3600,
+            expiry_seconds=86_400,
+        )
         self.surface: Surface = make_surface(
             Operations(
                 platform=Platform(reports=self.reports, control_domain=control_domain),
@@ -166,6 +192,8 @@ class App:
                 deployments=self.deploying.deployments,
                 actions=self.deploying.actions,
                 clock=SystemClock(),
+                registry=self.registry,
+                registry_upkeep=self.registry_upkeep,
             ),
             auth=BearerAuth(self.identities),
             throttle=make_throttle(requests_per_minute, clock=clock),

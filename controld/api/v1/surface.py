@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from controld.api.v1 import deployments, nodes, platform, projects, services, sessions, tokens, uploads, users
+from controld.api.v1 import deployments, nodes, platform, projects, registry, services, sessions, tokens, uploads, users
 from controld.api.v1.auth import BearerAuth
 from controld.api.v1.envelope import HEADERS, FaultShape, render_fault
 from controld.core.deployments import Deployments
@@ -16,6 +16,8 @@ from controld.core.members import Members
 from controld.core.nodes import Nodes
 from controld.core.platform import Platform
 from controld.core.projects import Projects
+from controld.core.registry import Registry
+from controld.core.registry_upkeep import RegistryUpkeep
 from controld.core.service_actions import ServiceActions
 from controld.core.services import Services
 from controld.core.sessions import Sessions
@@ -45,6 +47,8 @@ class Operations:
     deployments: Deployments
     actions: ServiceActions
     clock: Clock
+    registry: Registry
+    registry_upkeep: RegistryUpkeep
 
 
 def make_surface(
@@ -79,4 +83,5 @@ def _routes(operations: Operations) -> tuple[Route, ...]:
         *nodes.routes(operations.nodes, operations.enrolment),
         *uploads.routes(operations.uploads),
         *deployments.routes(operations.deployments, operations.actions, clock=operations.clock),
+        *registry.routes(operations.registry, operations.registry_upkeep),
     )

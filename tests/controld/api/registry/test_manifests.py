@@ -7,6 +7,7 @@ import json
 
 import pytest
 from aiohttp import ClientSession
+from yarl import URL
 
 from controld.model.registry import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from tests.registry import (
@@ -211,7 +212,7 @@ async def test_many_referrers_come_in_parts(registry_http: ClientSession) -> Non
         async with registry_http.get(url, headers=bearer("viewer")) as answer:
             page = (await answer.json(content_type=OCI_INDEX))["manifests"]
             seen += [each["digest"] for each in page]
-            url = str(answer.links["next"]["url"].relative()) if "next" in answer.links else None
+            url = URL(answer.links["next"]["url"]).path_qs if "next" in answer.links else None
     assert len(seen) == len(set(seen)) == 101
 
 
