@@ -241,6 +241,14 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+async def ask(
+    http: ClientSession, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None
+) -> tuple[int, Any]:
+    """The status and the decoded body of one JSON ask."""
+    async with http.request(method, path, json=body, headers=headers) as answer:
+        return answer.status, await answer.json() if await answer.read() else None
+
+
 def service_body(project_id: str, **changes: Any) -> dict[str, Any]:
     """A service as a client sends it."""
     return {
