@@ -363,7 +363,7 @@ class Steps:
                     await self._change(tx, deployment, owner, attempts=deployment.attempts + 1)
                     if deployment.attempts == 0:
                         node = _name(facts.nodes, deployment.node_id)
-                        await self._tell(tx, deployment, phases.START, f"trying again on node {node}: {reason}")
+                        await self._tell(tx, deployment, phases.RESTART, f"trying again on node {node}: {reason}")
                 return float(min(2.0**deployment.attempts / 2, _LONGEST_RETRY_SECONDS))
             case Interrupted.TAKEN:
                 raise _LeaseLost

@@ -8,6 +8,8 @@ from typing import Final
 from controld.model.deployment import LogLine
 
 START: Final = "START"
+"""Also begins each new run of a build or pull; the output after it is that run's."""
+RESTART: Final = "RESTART"
 BUILDING: Final = "BUILDING"
 REDEPLOY: Final = "REDEPLOY"
 PULL: Final = "OCI_PULL"

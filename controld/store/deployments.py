@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, and_, func, insert, or_, select, update
+from sqlalchemy import Row, and_, func, insert, literal, or_, select, update
 
 from controld.core.ports import Transaction
 from controld.model.artifact import Artifact
 from controld.model.deployment import UNFINISHED, Deployment, DeploymentRequest, Status
 from controld.store import artifacts
+from controld.store.tables import Moment, deployments
 from controld.store.tables import artifacts as artifacts_table
-from controld.store.tables import deployments
 
 _UNFINISHED = sorted(status.value for status in UNFINISHED)
 
@@ -106,7 +106,7 @@ class DeploymentStore:
             update(deployments)
             .where(deployments.c.id == deployment_id, deployments.c.status.in_(_UNFINISHED))
             .values(
-                cancel_requested_at=func.coalesce(deployments.c.cancel_requested_at, at),
+                cancel_requested_at=func.coalesce(deployments.c.cancel_requested_at, literal(at, Moment)),
                 reason=func.coalesce(deployments.c.reason, reason),
             )
         )
