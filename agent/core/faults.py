@@ -148,3 +148,9 @@ class WrongNode(Invalid):
     """The spec is for another node."""
 
     code = "wrong_node"
+
+
+class BadCursor(Invalid):
+    """The place in a log that was named is none of this node's."""
+
+    code = "bad_cursor"

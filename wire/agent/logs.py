@@ -1,13 +1,15 @@
 """Logs of a node's replicas.
 
 `GET /logs?service_id=&tail=&follow=&since=&after=` answers NDJSON of `LogRecord`, oldest first: the last `tail` lines
-(default 200), and with `follow=true` what comes from then on. `since` is RFC 3339. `after` is the `id` of a record:
-the answer starts with the one behind it, without loss or repeat while the log still holds it.
+of those since `since` (RFC 3339), and with `follow=true` what comes from then on. `after` is the `id` of a record and
+takes the place of both: the answer starts with the one behind it, without loss or repeat while the log still holds it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -18,7 +20,8 @@ class LogQuery(Lenient, frozen=True):
     """Which lines are asked for."""
 
     service_id: str
-    tail: int = 200
+    tail: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
+    """Absent: 200 without `since`, else all."""
     follow: bool = False
     since: dt.datetime | None = None
     after: str | None = None
@@ -28,7 +31,7 @@ class LogLine(Lenient, frozen=True, tag_field="t", tag="line"):
     """One line that a replica wrote."""
 
     id: str
-    """Names the line within the service on this node; sorts nothing."""
+    """Names the place behind this line in the logs of the service on this node; sorts nothing."""
     at: dt.datetime
     replica_id: str
     stream: str
@@ -46,9 +49,15 @@ class LinesDropped(Lenient, frozen=True, tag_field="t", tag="dropped"):
 
 LogRecord = LogLine | LinesDropped
 
+_encoder = msgspec.json.Encoder()
 _records: msgspec.json.Decoder[LogRecord] = msgspec.json.Decoder(LogRecord)
 
 
 def decode_record(line: bytes) -> LogRecord:
     """One NDJSON line; raises msgspec.MsgspecError."""
     return _records.decode(line)
+
+
+def encode_records(records: Sequence[LogRecord]) -> bytes:
+    """The records as NDJSON."""
+    return _encoder.encode_lines(records)

@@ -1,0 +1,110 @@
+"""One viewer of a service's live log: what waits for it, what it has had already, and what it was too slow for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from agent.core.log_batch import LogBatch, make_batch, make_notice
+from agent.model.logs import Entry, Position
+from agent.rules.log_cursor import SLACK_USEC, Skip
+
+
+class Viewer:
+    """Takes live batches without ever holding up who gives them.
+
+    Batches wait until `take`, up to `most_bytes`; what comes beyond that is dropped, counted, and told where it is
+    missing. `positions` is where the viewer stands while that differs from where the live stream stands.
+    """
+
+    def __init__(self, positions: dict[str, Position], *, most_bytes: int) -> None:
+        self.positions = positions
+        self._most_bytes = most_bytes
+        self._skips: dict[str, Skip] = {}
+        self._waiting: deque[LogBatch | int] = deque()
+        self._waiting_bytes = 0
+        self._early: list[tuple[LogBatch, Sequence[Entry]]] | None = []
+        self._early_bytes = 0
+        self._early_dropped = 0
+        self._arrived = asyncio.Event()
+
+    @property
+    def has_overflowed(self) -> bool:
+        """Whether more came before `begin` than could wait."""
+        return self._early_dropped > 0
+
+    def restart(self) -> None:
+        """Let go of what came before `begin`: the viewer is about to read it from the log."""
+        self._early, self._early_bytes, self._early_dropped = [], 0, 0
+
+    def begin(self, live: Mapping[str, Position]) -> None:
+        """The viewer has had all up to its positions: what came meanwhile, and what comes from now on, waits for it.
+
+        `live` is where the live stream stood when the viewer was attached, or restarted.
+        """
+        for container, position in self.positions.items():
+            stood = live.get(container)
+            behind = stood is not None and position.usec + SLACK_USEC < stood.usec
+            if self.has_overflowed:
+                self._skips[container] = Skip(Position(usec=position.usec + 1, nth=-1))
+            elif position != stood and not behind:
+                self._skips[container] = Skip(position)
+        early, self._early = self._early or [], None
+        if self._early_dropped:
+            self._drop(self._early_dropped)
+        for batch, entries in early:
+            self.put(batch, entries)
+
+    def put(self, batch: LogBatch, entries: Sequence[Entry]) -> None:
+        """Let the batch, made of these entries, wait for the viewer, or drop it."""
+        if self._early is not None:
+            if self._early_bytes + batch.size_bytes > self._most_bytes:
+                self._early_dropped += len(entries)
+            else:
+                self._early.append((batch, entries))
+                self._early_bytes += batch.size_bytes
+            return
+        if self._skips:
+            entries = [entry for entry in entries if self._is_new(entry)]
+            if not entries:
+                return
+            batch = make_batch(entries, self.positions)
+        if self._waiting_bytes + batch.size_bytes > self._most_bytes:
+            self._drop(len(batch.records))
+            return
+        self._waiting.append(batch)
+        self._waiting_bytes += batch.size_bytes
+        self._arrived.set()
+
+    def forget(self, container: str) -> None:
+        """The container is gone for good."""
+        self.positions.pop(container, None)
+        self._skips.pop(container, None)
+
+    async def take(self) -> LogBatch:
+        """Wait for the next batch."""
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        item = self._waiting.popleft()
+        if isinstance(item, int):
+            return make_notice(item)
+        self._waiting_bytes -= item.size_bytes
+        return item
+
+    def _is_new(self, entry: Entry) -> bool:
+        skip = self._skips.get(entry.container)
+        if skip is None:
+            return True
+        new = skip.passes(entry)
+        if skip.ended:
+            del self._skips[entry.container]
+        return new
+
+    def _drop(self, count: int) -> None:
+        if self._waiting and isinstance(self._waiting[-1], int):
+            self._waiting[-1] += count
+        else:
+            self._waiting.append(count)
+        self._arrived.set()

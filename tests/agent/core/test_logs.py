@@ -1,0 +1,405 @@
+"""What is watched of the replicas' logs, whatever breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import random
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.core.faults import BadCursor
+from agent.core.log_batch import LogBatch
+from agent.core.logs import Logs
+from agent.model.engine import ContainerSpec, RawLine
+from kit.tasks import Tasks
+from tests.fakes.clock import FakeClock
+from tests.fakes.engine import FakeEngine
+from wire.agent.logs import LinesDropped, LogLine, LogQuery, decode_record
+
+SERVICE = "s-1"
+
+
+class CountingEngine(FakeEngine):
+    """The fake engine, which counts how many logs are followed at one time."""
+
+    following = 0
+    most = 0
+
+    async def read_log(
+        self, container_id: str, *, tail: int | None, since: dt.datetime | None, follow: bool
+    ) -> AsyncGenerator[RawLine]:
+        self.following += follow
+        self.most = max(self.most, self.following)
+        try:
+            async with aclosing(super().read_log(container_id, tail=tail, since=since, follow=follow)) as lines:
+                async for line in lines:
+                    yield line
+        finally:
+            self.following -= follow
+
+
+class World:
+    """An agent's logs over a fake engine, with the events carried as the watcher does."""
+
+    def __init__(self, *, viewer_bytes: int = 1 << 20) -> None:
+        self.clock = FakeClock()
+        self.engine = CountingEngine("n-1", clock=self.clock)
+        self.engine.add_image("app")
+        self.tasks = Tasks("test")
+        self.viewer_bytes = viewer_bytes
+        self.logs = Logs(self.engine, tasks=self.tasks, clock=self.clock, viewer_bytes=viewer_bytes)
+        self.tasks.start("events", self._carry())
+        self.last = 0
+
+    async def _carry(self) -> None:
+        async for event in self.engine.watch_events():
+            self.logs.note_event(event)
+
+    def restart_agent(self) -> None:
+        """What a new agent starts with: nothing remembered."""
+        self.logs = Logs(self.engine, tasks=self.tasks, clock=self.clock, viewer_bytes=self.viewer_bytes)
+
+    async def run(self, replica: str, *, service: str = SERVICE) -> str:
+        id_ = await self.engine.create_container(
+            ContainerSpec(
+                name=f"moorage-{replica}",
+                image="app",
+                labels=(("moorage.replica", replica), ("moorage.service", service)),
+                env=(),
+                command=None,
+                cpu_millis=100,
+                memory_bytes=1 << 20,
+                pids=10,
+                network="n",
+                stop_seconds=1,
+            )
+        )
+        await self.engine.start_container(id_)
+        return id_
+
+    async def write(self, container: str, text: str, *, back_usec: int = 0) -> None:
+        """Let it write a line whose stamp is a millisecond, or none, behind the last one's, less `back_usec`."""
+        self.last += 1000 if back_usec == 0 else 0
+        at = self.clock.now() + dt.timedelta(microseconds=self.last - back_usec)
+        self.engine._logs[container].append(RawLine(at=at, stream="stdout", text=text.encode()))
+        await self.engine._wake()
+
+    def watch(self, **query: object) -> Viewer:
+        return Viewer(self, self.logs.read(LogQuery(service_id=SERVICE, follow=True, **query)))  # type: ignore[arg-type]
+
+    async def read(self, **query: object) -> list[LogLine]:
+        found: list[LogLine] = []
+        async with aclosing(self.logs.read(LogQuery(service_id=SERVICE, **query))) as batches:  # type: ignore[arg-type]
+            async for batch in batches:
+                found += [record for record in batch.records if isinstance(record, LogLine)]
+        return found
+
+    async def settle(self) -> None:
+        for _ in range(4):
+            await self.clock.advance(0.5)
+
+
+class Viewer:
+    """Reads a live log in the background until it is dropped."""
+
+    def __init__(self, world: World, batches: AsyncGenerator[LogBatch]) -> None:
+        self.records: list[LogLine | LinesDropped] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self._batches = batches
+        self._task = world.tasks.start("viewer", self._read())
+
+    async def _read(self) -> None:
+        async with aclosing(self._batches) as batches:
+            async for batch in batches:
+                assert [decode_record(line) for line in batch.encode().splitlines()] == list(batch.records)
+                self.records += batch.records
+                await self.open.wait()
+
+    @property
+    def texts(self) -> list[str]:
+        return [record.text for record in self.records if isinstance(record, LogLine)]
+
+    @property
+    def last_id(self) -> str | None:
+        return next((record.id for record in reversed(self.records) if isinstance(record, LogLine)), None)
+
+    async def drop(self) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    yield made
+    await made.tasks.close()
+
+
+async def test_the_last_lines_are_told_oldest_first_and_merged_by_time(world: World) -> None:
+    first, second = await world.run("r-1"), await world.run("r-2")
+    for number in range(6):
+        await world.write(first if number % 2 else second, str(number))
+
+    assert [line.text for line in await world.read(tail=3)] == ["3", "4", "5"]
+    assert [line.text for line in await world.read()] == ["0", "1", "2", "3", "4", "5"]
+    assert [line.replica_id for line in await world.read(tail=2)] == ["r-2", "r-1"]
+    assert await world.read(tail=0) == []
+
+
+async def test_since_gives_every_line_from_that_moment_on_and_tail_the_last_of_them(world: World) -> None:
+    container = await world.run("r-1")
+    for number in range(300):
+        await world.write(container, str(number))
+    since = (await world.read(tail=250))[0].at
+
+    assert [line.text for line in await world.read(since=since)] == [str(n) for n in range(50, 300)]
+    assert [line.text for line in await world.read(since=since, tail=2)] == ["298", "299"]
+    assert await world.read(since=world.clock.now() + dt.timedelta(days=1), tail=5) == []
+
+
+async def test_any_line_can_be_resumed_from_whatever_the_stamps(world: World) -> None:
+    first, second = await world.run("r-1"), await world.run("r-2")
+    for number in range(12):
+        await world.write(second if number % 3 == 0 else first, str(number), back_usec=(0, 1, 0, 300)[number % 4])
+    lines = await world.read(tail=8)
+    for number, line in enumerate(lines):
+        behind = await world.read(after=line.id)
+        assert [each.text for each in behind] == [each.text for each in lines[number + 1 :]]
+
+
+async def test_a_cursor_that_is_none_is_refused(world: World) -> None:
+    with pytest.raises(BadCursor):
+        world.logs.check(LogQuery(service_id=SERVICE, after="nonsense"))
+
+
+async def test_a_service_without_containers_has_an_empty_log(world: World) -> None:
+    await world.run("r-9", service="other")
+
+    assert await world.read() == []
+
+
+async def test_however_many_watch_a_container_it_has_one_follower_and_none_after_the_last(world: World) -> None:
+    containers = [await world.run("r-1"), await world.run("r-2")]
+    viewers = [world.watch() for _ in range(20)]
+    await world.settle()
+    for number in range(50):
+        await world.write(containers[number % 2], str(number))
+    await world.settle()
+    watched = (world.engine.following, world.logs.followers, world.logs.viewers)
+    for viewer in viewers:
+        await viewer.drop()
+    await world.settle()
+
+    assert watched == (2, 2, 20)
+    assert world.engine.most == 2
+    assert all(viewer.texts == [str(n) for n in range(50)] for viewer in viewers)
+    assert (world.engine.following, world.logs.followers, world.logs.viewers) == (0, 0, 0)
+
+
+async def test_a_viewer_gets_the_backlog_and_then_the_live_lines_without_gap_or_repeat(world: World) -> None:
+    container = await world.run("r-1")
+    for number in range(10):
+        await world.write(container, str(number))
+    early = world.watch(tail=3)
+    await world.settle()
+    await world.write(container, "10")
+    late = world.watch(tail=2)
+    await world.write(container, "11")
+    await world.settle()
+    await world.write(container, "12")
+    await world.settle()
+
+    assert early.texts == ["7", "8", "9", "10", "11", "12"]
+    assert late.texts[-2:] == ["11", "12"]
+    assert late.texts == [str(n) for n in range(13 - len(late.texts), 13)]
+
+
+async def test_a_new_replica_joins_a_running_stream_from_its_first_line(world: World) -> None:
+    first = await world.run("r-1")
+    viewer = world.watch()
+    await world.settle()
+    await world.write(first, "old")
+    second = await world.run("r-2")
+    await world.write(second, "new")
+    await world.settle()
+
+    assert viewer.texts == ["old", "new"]
+    assert world.logs.followers == 2
+
+
+async def test_a_container_that_ends_ends_only_its_follower_and_is_followed_again_when_it_restarts(
+    world: World,
+) -> None:
+    first, second = await world.run("r-1"), await world.run("r-2")
+    viewer = world.watch()
+    await world.settle()
+    await world.write(first, "1")
+    await world.engine.exit_container(first, 1)
+    await world.settle()
+    followed = world.logs.followers
+    await world.write(second, "2")
+    await world.engine.restart_container(first)
+    await world.write(first, "3")
+    await world.settle()
+
+    assert followed == 1
+    assert viewer.texts == ["1", "2", "3"]
+    assert world.logs.followers == 2
+
+
+async def test_a_removed_container_leaves_the_cursor(world: World) -> None:
+    first, second = await world.run("r-1"), await world.run("r-2")
+    viewer = world.watch()
+    await world.settle()
+    await world.write(first, "1")
+    await world.settle()
+    await world.engine.remove_container(first)
+    await world.settle()
+    await world.write(second, "2")
+    await world.settle()
+
+    assert viewer.texts == ["1", "2"]
+    assert first[:8] not in (viewer.last_id or "")
+    assert world.logs.followers == 1
+
+
+async def test_a_follower_survives_an_engine_that_goes_away(world: World) -> None:
+    container = await world.run("r-1")
+    viewer = world.watch()
+    await world.settle()
+    await world.write(container, "1")
+    await world.engine.set_down(True)
+    await world.settle()
+    await world.engine.set_down(False)
+    await world.write(container, "2")
+    for _ in range(5):
+        await world.settle()
+
+    assert viewer.texts == ["1", "2"]
+
+
+async def test_a_stalled_viewer_is_told_what_it_misses_and_slows_nobody() -> None:
+    world = World(viewer_bytes=20_000)
+    container = await world.run("r-1")
+    stalled, other = world.watch(), world.watch()
+    await world.settle()
+    await world.write(container, "first")
+    await world.settle()
+    stalled.open.clear()
+    for number in range(200):
+        await world.write(container, f"{number:0200}")
+        await world.settle()
+    seen = len(other.texts)
+    stalled.open.set()
+    await world.settle()
+    await world.write(container, "last")
+    await world.settle()
+    dropped = [record.count for record in stalled.records if isinstance(record, LinesDropped)]
+    await world.tasks.close()
+
+    assert seen == 201
+    assert len(dropped) == 1
+    assert len(stalled.texts) + dropped[0] == 202
+    assert stalled.texts[-1] == "last"
+    assert len(other.texts) == 202
+
+
+STEP = st.sampled_from(
+    ["write", "write", "write", "skewed", "burst", "drop", "agent", "exit", "start", "stall", "engine", "second viewer"]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(STEP, min_size=3, max_size=25), st.integers(0, 2**32))
+def test_whatever_breaks_a_viewer_who_resumes_sees_each_line_once_and_in_order(steps: list[str], seed: int) -> None:
+    asyncio.run(_watch_through(steps, random.Random(seed)))
+
+
+async def _watch_through(steps: list[str], choose: random.Random) -> None:
+    world = World()
+    containers = [await world.run("r-0"), await world.run("r-1")]
+    stopped: set[str] = set()
+    written: dict[str, list[str]] = {each: [] for each in containers}
+    seen: list[LogLine] = []
+    others: list[Viewer] = []
+    viewer = world.watch()
+
+    async def write(back_usec: int = 0) -> None:
+        alive = [each for each in containers if each not in stopped]
+        if alive:
+            container = choose.choice(alive)
+            text = f"{containers.index(container)}:{len(written[container])}"
+            written[container].append(text)
+            await world.write(container, text, back_usec=back_usec)
+
+    async def resume() -> None:
+        nonlocal viewer
+        await viewer.drop()
+        seen.extend(record for record in viewer.records if isinstance(record, LogLine))
+        viewer = world.watch(after=seen[-1].id) if seen else world.watch()
+
+    async def start() -> None:
+        if stopped and choose.random() < 0.7:
+            back = min(stopped)
+            stopped.discard(back)
+            await world.engine.restart_container(back)
+        elif len(containers) < 5:
+            made = await world.run(f"r-{len(containers)}")
+            containers.append(made)
+            written[made] = []
+
+    async def act(step: str) -> None:
+        match step:
+            case "write":
+                await write()
+            case "skewed":
+                await write(choose.choice([1, 500, 20_000]))
+            case "burst":
+                for _ in range(choose.randrange(40)):
+                    await write(choose.choice([0, 0, 1]))
+            case "drop":
+                await resume()
+            case "agent":
+                world.restart_agent()
+                await resume()
+            case "exit":
+                if alive := [each for each in containers if each not in stopped]:
+                    stopped.add(alive[0])
+                    await world.engine.exit_container(alive[0], 1)
+            case "start":
+                await start()
+            case "stall":
+                viewer.open.clear() if viewer.open.is_set() else viewer.open.set()
+            case "engine":
+                await world.engine.reconnect()
+            case _:
+                others.append(world.watch())
+
+    for step in steps:
+        await act(step)
+        if choose.random() < 0.6:
+            await world.settle()
+    viewer.open.set()
+    for _ in range(4):
+        await world.settle()
+    await resume()
+    for _ in range(4):
+        await world.settle()
+    await viewer.drop()
+    seen.extend(record for record in viewer.records if isinstance(record, LogLine))
+    for other in others:
+        await other.drop()
+    await world.settle()
+
+    texts = [line.text for line in seen]
+    for container, lines in written.items():
+        prefix = f"{containers.index(container)}:"
+        assert [text for text in texts if text.startswith(prefix)] == lines
+    assert world.engine.following == 0
+    await world.tasks.close()
