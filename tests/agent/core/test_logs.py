@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import itertools
 import random
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from agent.core.faults import BadCursor
 from agent.core.log_batch import LogBatch
 from agent.core.logs import Logs
-from agent.model.engine import ContainerSpec, RawLine
+from agent.model.engine import Container, ContainerSpec, RawLine
 from kit.tasks import Tasks
 from tests.fakes.clock import FakeClock
 from tests.fakes.engine import FakeEngine
@@ -25,10 +26,16 @@ SERVICE = "s-1"
 
 
 class CountingEngine(FakeEngine):
-    """The fake engine, which counts how many logs are followed at one time."""
+    """The fake engine, which counts how many logs are followed at one time, and lets a test act between two asks."""
 
     following = 0
     most = 0
+    meddle: Callable[[], Awaitable[None]] | None = None
+
+    async def list_containers(self) -> tuple[Container, ...]:
+        if self.meddle is not None:
+            await self.meddle()
+        return await super().list_containers()
 
     async def read_log(
         self, container_id: str, *, tail: int | None, since: dt.datetime | None, follow: bool
@@ -39,6 +46,8 @@ class CountingEngine(FakeEngine):
             async with aclosing(super().read_log(container_id, tail=tail, since=since, follow=follow)) as lines:
                 async for line in lines:
                     yield line
+            if self.meddle is not None:
+                await self.meddle()
         finally:
             self.following -= follow
 
@@ -220,6 +229,23 @@ async def test_a_viewer_gets_the_backlog_and_then_the_live_lines_without_gap_or_
     assert late.texts == [str(n) for n in range(13 - len(late.texts), 13)]
 
 
+async def test_lines_written_while_a_viewer_joins_reach_it_once(world: World) -> None:
+    container = await world.run("r-1")
+    numbers = itertools.count()
+
+    async def meddle() -> None:
+        await world.write(container, str(next(numbers)))
+
+    world.engine.meddle = meddle
+    viewers = [world.watch() for _ in range(3)]
+    await world.settle()
+    world.engine.meddle = None
+    await world.settle()
+
+    written = [str(n) for n in range(next(numbers))]
+    assert [viewer.texts for viewer in viewers] == [written] * 3
+
+
 async def test_a_new_replica_joins_a_running_stream_from_its_first_line(world: World) -> None:
     first = await world.run("r-1")
     viewer = world.watch()
@@ -338,6 +364,10 @@ async def _watch_through(steps: list[str], choose: random.Random) -> None:
             written[container].append(text)
             await world.write(container, text, back_usec=back_usec)
 
+    async def meddle() -> None:
+        for _ in range(choose.choice([0, 0, 1, 3])):
+            await write(choose.choice([0, 0, 1]))
+
     async def resume() -> None:
         nonlocal viewer
         await viewer.drop()
@@ -381,10 +411,12 @@ async def _watch_through(steps: list[str], choose: random.Random) -> None:
             case _:
                 others.append(world.watch())
 
+    world.engine.meddle = meddle
     for step in steps:
         await act(step)
         if choose.random() < 0.6:
             await world.settle()
+    world.engine.meddle = None
     viewer.open.set()
     for _ in range(4):
         await world.settle()
