@@ -38,6 +38,8 @@ class LogSession:
         self._clock = clock
         self._viewer_bytes = viewer_bytes
         self._viewers: set[Viewer] = set()
+        self._watching: set[Viewer] = set()
+        """Those for whom the containers have been looked up."""
         self._followers: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._heads: dict[str, Position] = {}
@@ -68,9 +70,12 @@ class LogSession:
             for _ in range(_CATCH_UPS):
                 sources = await self._reader.list_sources(self._service_id)
                 viewer.restart()
-                # What nobody has followed yet is followed from where this viewer stands: it has no more to catch up.
-                behind = [each for each in sources if not each.is_alive or self._knows(each.key)]
-                self._follow(sources, positions)
+                # What nobody has watched yet is followed from where this viewer stands, who then has no more to catch up;
+                # to those who watch already, a container that is new is new from its first line.
+                first = not self._watching
+                behind = [each for each in sources if not each.is_alive or not first or self._knows(each.key)]
+                self._follow(sources, positions if first else {})
+                self._watching.add(viewer)
                 live = dict(self._told)
                 async with aclosing(self._reader.read_merged(behind, positions)) as entries:
                     async for batch in gather(entries, positions):
@@ -85,6 +90,7 @@ class LogSession:
                 yield await viewer.take()
         finally:
             self._viewers.discard(viewer)
+            self._watching.discard(viewer)
 
     def refresh(self) -> None:
         """Containers of the service may have started or gone: follow the one, forget the other."""
@@ -134,7 +140,7 @@ class LogSession:
             self._followers[source.key] = task
 
     def _knows(self, key: str) -> bool:
-        return key in self._followers or key in self._heads
+        return key in self._followers or key in self._heads or key in self._told
 
     async def _run(self, source: Source) -> None:
         failures = 0
