@@ -154,3 +154,9 @@ class BadCursor(Invalid):
     """The place in a log that was named is none of this node's."""
 
     code = "bad_cursor"
+
+
+class HostUnreadable(Unavailable):
+    """The kernel's numbers of this machine cannot be read."""
+
+    code = "host_unreadable"

@@ -70,8 +70,8 @@ class LogSession:
             for _ in range(_CATCH_UPS):
                 sources = await self._reader.list_sources(self._service_id)
                 viewer.restart()
-                # What nobody has watched yet is followed from where this viewer stands, who then has no more to catch up;
-                # to those who watch already, a container that is new is new from its first line.
+                # What nobody has watched yet is followed from where this viewer stands, who has no more to catch up
+                # then; to those who watch already, a container that is new is new from its first line.
                 first = not self._watching
                 behind = [each for each in sources if not each.is_alive or not first or self._knows(each.key)]
                 self._follow(sources, positions if first else {})

@@ -1,0 +1,167 @@
+"""Containers are read from captured cgroup v2 files and from real containers of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from pathlib import Path
+
+import docker
+
+from agent.core.ports import Engine
+from agent.host.cgroup import CgroupReader
+from agent.host.docker.engine import DockerEngine
+from agent.model.engine import Container
+from agent.model.metrics import Reading, ReadingSource, Target
+from kit.clock import SystemClock
+from tests.fixtures.engine import SpecMaker
+
+SAMPLE = Path(__file__).parents[2] / "data" / "cgroup2-sample"
+ID = "802bde4f990e6b2161981ef2e12a263c9fe1f9dfb70b2c850f432a0cd524f8dd"
+SCOPE = f"system.slice/docker-{ID}.scope"
+
+
+def reader_of(root: Path) -> CgroupReader:
+    return CgroupReader(proc_dir=root / "proc", cgroup_dir=root / "sys/fs/cgroup", clock=SystemClock())
+
+
+async def read_one(reader: CgroupReader, container_id: str = ID, pid: int = 578) -> Reading:
+    return (await reader.read([Target(container_id=container_id, pid=pid)]))[0]
+
+
+async def test_every_value_of_a_pure_cgroup_2_machine_is_read_with_its_source() -> None:
+    reader = reader_of(SAMPLE)
+    reading = await read_one(reader)
+
+    assert (reading.cpu_usage_usec, reading.cpu_source) == (2299634, ReadingSource.CGROUP2)
+    assert (reading.memory_current_bytes, reading.memory_source) == (11096064, ReadingSource.CGROUP2)
+    assert (reading.pids, reading.oom_kills) == (2, 0)
+    assert (reading.network_received_bytes, reading.network_sent_bytes) == (1797, 625)
+    await reader.close()
+
+
+async def test_files_stay_open_between_readings_and_are_closed_when_the_container_is_dropped() -> None:
+    reader = reader_of(SAMPLE)
+    await read_one(reader)
+    held = reader.open_files
+    await read_one(reader)
+    again = reader.open_files
+    await reader.keep([ID])
+    kept = reader.open_files
+    await reader.drop([ID, "another"])
+
+    assert held == again == kept == 5
+    assert reader.open_files == 0
+
+
+async def test_what_the_machine_does_not_have_is_unknown_and_never_zero(tmp_path: Path) -> None:
+    shutil.copytree(SAMPLE, tmp_path, dirs_exist_ok=True)
+    folder = tmp_path / "sys/fs/cgroup" / SCOPE
+    for name in ("cpu.stat", "memory.current", "memory.events", "pids.current"):
+        (folder / name).unlink()
+    (tmp_path / "proc/578/net/dev").unlink()
+    reader = reader_of(tmp_path)
+    reading = await read_one(reader)
+
+    assert reading == Reading(container_id=ID, recorded_at=reading.recorded_at)
+    await reader.close()
+
+
+async def test_without_a_memory_controller_the_resident_memory_of_all_processes_is_told(tmp_path: Path) -> None:
+    shutil.copytree(SAMPLE, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "sys/fs/cgroup" / SCOPE / "memory.current").unlink()
+    for pid, pages in ((578, 10), (609, 7)):
+        (tmp_path / f"proc/{pid}").mkdir(exist_ok=True)
+        (tmp_path / f"proc/{pid}/statm").write_text(f"100 {pages} 3 1 0 2 0\n")
+    reader = reader_of(tmp_path)
+    reading = await read_one(reader)
+
+    assert reading.memory_source is ReadingSource.PROCFS
+    assert reading.memory_current_bytes is not None
+    assert reading.memory_current_bytes % 17 == 0
+    assert reading.memory_current_bytes >= 17 * 4096
+    await reader.close()
+
+
+async def test_a_process_of_another_container_is_not_read(tmp_path: Path) -> None:
+    reader = reader_of(SAMPLE)
+    reading = await read_one(reader, "f" * 64)
+
+    assert reading == Reading(container_id="f" * 64, recorded_at=reading.recorded_at)
+    assert reader.open_files == 0
+
+
+async def run(engine: Engine, make_spec: SpecMaker, *command: str, **fields: object) -> Container:
+    id_ = await engine.create_container(make_spec(command=command, **fields))
+    await engine.start_container(id_)
+    return next(each for each in await engine.list_containers() if each.id == id_)
+
+
+async def test_a_real_container_reads_about_what_the_engine_says(
+    real_engine: DockerEngine, docker_engine: docker.DockerClient, make_spec: SpecMaker
+) -> None:
+    hold = "a=$(head -c 6000000 /dev/zero | tr '\\0' x); i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 600"
+    container = await run(real_engine, make_spec, "sh", "-c", hold)
+    reader = CgroupReader(proc_dir=Path("/proc"), cgroup_dir=Path("/sys/fs/cgroup"), clock=SystemClock())
+    assert container.pid is not None
+    target = Target(container_id=container.id, pid=container.pid)
+    await _until_still(reader, target)
+    reading = (await reader.read([target]))[0]
+    said = await asyncio.to_thread(docker_engine.api.stats, container.id, stream=False)
+    await reader.close()
+
+    assert reading.cpu_usage_usec is not None
+    assert reading.memory_current_bytes is not None
+    cpu_usec = said["cpu_stats"]["cpu_usage"]["total_usage"] / 1000
+    assert cpu_usec * 0.5 <= reading.cpu_usage_usec <= cpu_usec * 1.5 + 20_000
+    memory_bytes = said["memory_stats"]["usage"]
+    assert abs(reading.memory_current_bytes - memory_bytes) <= max(4 << 20, memory_bytes * 0.25)
+    assert reading.pids == said["pids_stats"]["current"]
+    assert reading.oom_kills == 0
+    assert reading.network_received_bytes is not None
+    assert {reading.cpu_source, reading.memory_source} <= {ReadingSource.CGROUP1, ReadingSource.CGROUP2}
+
+
+async def test_an_oom_kill_inside_a_real_container_is_counted(real_engine: DockerEngine, make_spec: SpecMaker) -> None:
+    eat = "(tail /dev/zero); sleep 600"
+    container = await run(real_engine, make_spec, "sh", "-c", eat, memory_bytes=16 << 20)
+    reader = CgroupReader(proc_dir=Path("/proc"), cgroup_dir=Path("/sys/fs/cgroup"), clock=SystemClock())
+    assert container.pid is not None
+    target = Target(container_id=container.id, pid=container.pid)
+    async with asyncio.timeout(30):
+        while True:
+            reading = (await reader.read([target]))[0]
+            if reading.oom_kills:
+                break
+            await asyncio.sleep(0.05)
+    await reader.close()
+
+    assert reading.oom_kills == 1
+
+
+async def test_a_container_that_has_ended_reads_as_unknown(real_engine: DockerEngine, make_spec: SpecMaker) -> None:
+    container = await run(real_engine, make_spec, "sleep", "600")
+    reader = CgroupReader(proc_dir=Path("/proc"), cgroup_dir=Path("/sys/fs/cgroup"), clock=SystemClock())
+    assert container.pid is not None
+    target = Target(container_id=container.id, pid=container.pid)
+    before = (await reader.read([target]))[0]
+    await real_engine.remove_container(container.id)
+    after = (await reader.read([target]))[0]
+    await reader.close()
+
+    assert before.cpu_usage_usec is not None
+    assert after == Reading(container_id=container.id, recorded_at=after.recorded_at)
+    assert re.fullmatch(r"[0-9a-f]{64}", container.id)
+
+
+async def _until_still(reader: CgroupReader, target: Target) -> None:
+    """Wait until its CPU time stands still."""
+    before = -1
+    async with asyncio.timeout(30):
+        while True:
+            usage = (await reader.read([target]))[0].cpu_usage_usec or 0
+            if usage == before and usage > 10_000:
+                return
+            before = usage
+            await asyncio.sleep(0.3)
