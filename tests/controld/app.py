@@ -28,10 +28,10 @@ from controld.core.services import Services
 from controld.core.sessions import Sessions
 from controld.core.tokens import Tokens
 from controld.core.users import Users
-from controld.daemon import make_deploying
 from controld.model.caller import SETUP_CALLER, Caller
 from controld.model.role import Role
 from controld.model.user import User
+from controld.parts.deploying import make_deploying
 from controld.settings import Settings
 from controld.store.audit import AuditStore
 from controld.store.authority_files import AuthorityFiles

@@ -1,0 +1,1 @@
+"""The parts of the control daemon, built from settings group by group; the daemon puts them in order."""
