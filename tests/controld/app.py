@@ -146,7 +146,7 @@ class App:
         self.agents = FakeAgents()
         self.fleet = FakeFleet()
         self.deploying = make_deploying(
-            Settings(data_dir=Path(database.url.rpartition("///")[2]).parent),
+            Settings(data_dir=Path(database.url.partition("///")[2]).parent),
             database=database,
             feed=feed,
             nodes=node_store,
