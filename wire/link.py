@@ -33,7 +33,7 @@ class ReplicaState(enum.Enum):
     """It cannot be started: `reason` says why."""
 
 
-class ReplicaReport(Lenient, frozen=True):
+class ReplicaReport(Lenient, frozen=True, omit_defaults=True):
     """What the node observes of one replica."""
 
     id: str
@@ -72,14 +72,14 @@ class HostReport(Lenient, frozen=True):
     recorded_at: dt.datetime
 
 
-class Part(Lenient, frozen=True):
+class Part(Lenient, frozen=True, omit_defaults=True):
     """Whether a part that the node leans on answers; `detail` says its version, or why it does not."""
 
     ok: bool
     detail: str = ""
 
 
-class Happening(Lenient, frozen=True):
+class Happening(Lenient, frozen=True, omit_defaults=True):
     """Something that happened on the node and is told once: an OOM kill, an exit, a restart of the proxy."""
 
     at: dt.datetime
@@ -88,7 +88,7 @@ class Happening(Lenient, frozen=True):
     replica_id: str | None = None
 
 
-class Heartbeat(Lenient, frozen=True, tag_field="t", tag="heartbeat"):
+class Heartbeat(Lenient, frozen=True, omit_defaults=True, tag_field="t", tag="heartbeat"):
     """The node's word on itself; a field that is absent has not changed since the last heartbeat on this link."""
 
     seq: int
@@ -108,7 +108,7 @@ class Heartbeat(Lenient, frozen=True, tag_field="t", tag="heartbeat"):
     """What happened since the last heartbeat that was answered."""
 
 
-class HeartbeatAnswered(Lenient, frozen=True, tag_field="t", tag="answer"):
+class HeartbeatAnswered(Lenient, frozen=True, omit_defaults=True, tag_field="t", tag="answer"):
     """controld's answer to a heartbeat."""
 
     seq: int
@@ -147,7 +147,7 @@ def encode_frame(frame: FromAgent | FromControl) -> bytes:
     return _encoder.encode(frame)
 
 
-def decode_from_agent(data: bytes) -> FromAgent:
+def decode_from_agent(data: bytes | bytearray) -> FromAgent:
     """What an agent sent; raises msgspec.MsgspecError."""
     return _from_agent.decode(data)
 
