@@ -11,6 +11,7 @@ from aiohttp import WSMsgType, web
 
 from controld.core.link import Links
 from kit.http.surface import Ask
+from kit.http.websocket import DirectWebSocket
 from wire.link import decode_from_agent
 
 _log = logging.getLogger(__name__)
@@ -26,24 +27,21 @@ class LinkHandlers:
         self._links = links
 
     async def keep(self, ask: Ask) -> web.WebSocketResponse:
-        """Keep one link for as long as it lasts; it is read no faster than its heartbeats are answered."""
-        websocket = web.WebSocketResponse(timeout=_CLOSE_SECONDS, compress=False, max_msg_size=_MOST_BYTES)
+        """Keep one link for as long as it lasts.
+
+        A heartbeat that can be answered from memory is answered where it arrives; the others come here, in order.
+        """
+        websocket = DirectWebSocket(close_seconds=_CLOSE_SECONDS, max_message_bytes=_MOST_BYTES)
         await ask.open(websocket)
         links = self._links
         session = links.open(ask.caller, _Outlet(websocket, ask.request.transport))
-        take, receive, send = links.take, websocket.receive, websocket.send_bytes
+        websocket.answer_with(lambda message: links.take(session, decode_from_agent(message)))
         try:
-            while True:
-                message = await receive()
-                if message.type is not WSMsgType.BINARY:
-                    break
-                heartbeat = decode_from_agent(message.data)
-                answer = take(session, heartbeat)
-                if answer is None:
-                    answer = await links.take_slowly(session, heartbeat)
-                    if answer is None:
-                        continue
-                await send(answer)
+            while (message := await websocket.receive()).type is WSMsgType.BINARY:
+                answer = await links.take_slowly(session, decode_from_agent(message.data))
+                if answer is not None:
+                    await websocket.send_bytes(answer)
+                websocket.settle()
         except msgspec.MsgspecError as error:
             _log.warning("link sent what cannot be read", extra={"node_id": session.node_id, "reason": str(error)})
         except (ConnectionError, RuntimeError):
