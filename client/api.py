@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, BinaryIO, Final, Self, TypeVar
 
 import aiohttp
 import msgspec
@@ -19,7 +18,7 @@ T = TypeVar("T")
 _CONNECT_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 60.0
 _SILENCE_SECONDS: Final = 60.0
-_CHUNK_BYTES: Final = 1 << 20
+_UPLOAD_SECONDS: Final = 3600.0
 
 
 class Api:
@@ -88,17 +87,16 @@ class Api:
         """The service's hostnames."""
         return await self._ask("GET", f"/v1/services/{service_id}/domains", answer=list[Domain])
 
-    async def upload(self, service_id: str, archive: Path) -> Uploaded:
+    async def upload(self, service_id: str, archive: BinaryIO) -> Uploaded:
         """Stage a tar.zst as a build context."""
-        with archive.open("rb") as body:
-            return await self._ask(
-                "POST",
-                f"/v1/services/{service_id}/uploads",
-                answer=Uploaded,
-                data=body,
-                headers={"Content-Type": "application/zstd"},
-                seconds=3600,
-            )
+        return await self._ask(
+            "POST",
+            f"/v1/services/{service_id}/uploads",
+            answer=Uploaded,
+            data=archive,
+            headers={"Content-Type": "application/zstd"},
+            seconds=_UPLOAD_SECONDS,
+        )
 
     async def deploy(self, request: dict[str, Any]) -> Deployment:
         """Begin a deployment; `request` is tagged by its `source`."""

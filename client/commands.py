@@ -66,7 +66,8 @@ async def push(config: Path, name: str, *, folder: Path, dockerfile: str) -> boo
         with tempfile.TemporaryDirectory() as scratch:
             archive = Path(scratch) / "context.tar.zst"
             await asyncio.to_thread(_pack, folder, archive)
-            uploaded = await api.upload(service.id, archive)
+            with archive.open("rb") as body:
+                uploaded = await api.upload(service.id, body)
         deployment = await api.deploy(
             {
                 "source": "upload",

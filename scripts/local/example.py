@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import shutil
 import tempfile
 from pathlib import Path
@@ -45,9 +46,10 @@ async def deploy_example(places: Places, api: Api, *, http_port: int) -> Example
     )
     with tempfile.TemporaryDirectory() as scratch:
         archive = await asyncio.to_thread(_pack_example, Path(scratch))
-        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+        content = await asyncio.to_thread(archive.read_bytes)
+        digest = hashlib.sha256(content).hexdigest()
         if not await _runs(places, api, service, digest):
-            await _deploy(api, service, archive)
+            await _deploy(api, service, content)
             _stamp(places).write_text(digest)
     host = next(one.hostname for one in await api.list_domains(service.id) if one.status == "verified")
     await _await_answer(host, http_port)
@@ -64,9 +66,9 @@ async def _runs(places: Places, api: Api, service: Service, digest: str) -> bool
     return any(one.status == "Healthy" for one in await api.list_deployments(service.id))
 
 
-async def _deploy(api: Api, service: Service, archive: Path) -> None:
+async def _deploy(api: Api, service: Service, archive: bytes) -> None:
     say("uploading and deploying the example")
-    uploaded = await api.upload(service.id, archive)
+    uploaded = await api.upload(service.id, io.BytesIO(archive))
     deployment = await api.deploy(
         {
             "source": "upload",

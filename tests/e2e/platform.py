@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import io
 import os
 import shutil
 import signal
@@ -70,9 +71,9 @@ class Platform:
         """Process id of `controld`, `agent` or `haproxy` now; 0 while it is down."""
         return Supervisor(self.places).pid(program)
 
-    def kill(self, program: str) -> int:
+    async def kill(self, program: str) -> int:
         """Kill -9 the program and return the process id it had."""
-        pid = self.pid(program)
+        pid = await asyncio.to_thread(self.pid, program)
         assert pid > 0, f"{program} does not run"
         os.kill(pid, signal.SIGKILL)
         return pid
@@ -85,8 +86,11 @@ class Platform:
 
         await eventually(is_back, seconds=30)
 
-    def containers(self, *, service_id: str | None = None) -> dict[str, tuple[str, int]]:
+    async def containers(self, *, service_id: str | None = None) -> dict[str, tuple[str, int]]:
         """Every container of this node by id, with the moment it was started and how often the engine restarted it."""
+        return await asyncio.to_thread(self._containers, service_id)
+
+    def _containers(self, service_id: str | None) -> dict[str, tuple[str, int]]:
         filters = ["--filter", f"label=moorage.node={self.node_id}"]
         if service_id is not None:
             filters += ["--filter", f"label=moorage.service={service_id}"]
@@ -113,9 +117,10 @@ def docker(*arguments: str) -> str:
 
 
 def run_up(state: Path, *arguments: str) -> dict[str, Any]:
-    """Run `up` with this state and return what `up.json` says."""
+    """Run `up` with this state and return what `up.json` says; tests ask more often than a person may."""
     command = [sys.executable, "-m", "scripts.local.up", "--state", str(state), *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
+    environment = os.environ | {"MOORAGE_REQUESTS_PER_MINUTE": "0"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr + done.stdout
     return read_up(state)
 
@@ -141,8 +146,12 @@ def open_platform(state: Path, up: dict[str, Any]) -> Platform:
     return Platform(places, ports, Path(up["admin_token_file"]).read_text().strip(), up["node_id"])
 
 
-def pack_site(text: str, *, command: str | None = None) -> bytes:
+async def pack_site(text: str, *, command: str | None = None) -> bytes:
     """A tar.zst of a small site that says `text` at `/` and streams events at `/cgi-bin/ticks`."""
+    return await asyncio.to_thread(_pack_site, text, command)
+
+
+def _pack_site(text: str, command: str | None) -> bytes:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "site"
         (folder / "www" / "cgi-bin").mkdir(parents=True)
@@ -182,9 +191,7 @@ async def deploy_site(api: Api, service: Service, archive: bytes) -> Deployment:
 
 async def begin_deployment(api: Api, service: Service, archive: bytes) -> Deployment:
     """Upload the archive and ask for its deployment."""
-    with tempfile.NamedTemporaryFile() as file:
-        await asyncio.to_thread(Path(file.name).write_bytes, archive)
-        uploaded = await api.upload(service.id, Path(file.name))
+    uploaded = await api.upload(service.id, io.BytesIO(archive))
     return await api.deploy(
         {
             "source": "upload",

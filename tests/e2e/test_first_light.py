@@ -41,7 +41,7 @@ async def test_the_host_decides_which_service_answers_and_an_unknown_one_gets_40
     hosts = {}
     for name in ("first", "second"):
         service = await put_service(api, name)
-        deployment = await deploy_site(api, service, pack_site(f"I am {name}"))
+        deployment = await deploy_site(api, service, await pack_site(f"I am {name}"))
         assert deployment.status == "Healthy", deployment.reason
         hosts[name] = await host_of(api, service)
     assert await _get(platform, hosts["first"]) == (200, "I am first")
@@ -51,13 +51,13 @@ async def test_the_host_decides_which_service_answers_and_an_unknown_one_gets_40
 
 async def test_a_new_release_costs_no_request_and_cuts_no_stream(platform: Platform, api: Api) -> None:
     service = await put_service(api, "rolling")
-    assert (await deploy_site(api, service, pack_site("release 1"))).status == "Healthy"
+    assert (await deploy_site(api, service, await pack_site("release 1"))).status == "Healthy"
     host = await host_of(api, service)
     async with aiohttp.ClientSession() as session:
         stream = await session.get(platform.ingress_url + "/cgi-bin/ticks", headers={"Host": host})
         async with steady_load(platform.ingress_url, host, per_second=200, fresh=True) as load:
             await asyncio.sleep(0.5)
-            ended = await deploy_site(api, service, pack_site("release 2"))
+            ended = await deploy_site(api, service, await pack_site("release 2"))
             await asyncio.sleep(1)
         assert ended.status == "Healthy", ended.reason
         assert load.failures == []
@@ -68,7 +68,7 @@ async def test_a_new_release_costs_no_request_and_cuts_no_stream(platform: Platf
     assert await _get(platform, host) == (200, "release 2")
 
     async def is_drained() -> bool:
-        return len(await asyncio.to_thread(lambda: platform.containers(service_id=service.id))) == 1
+        return len(await platform.containers(service_id=service.id)) == 1
 
     await eventually(is_drained, seconds=30)
 
@@ -94,11 +94,11 @@ async def test_a_failed_gate_leaves_the_old_release_serving_and_says_why(
     platform: Platform, api: Api, *, name: str, changes: dict[str, object], command: str | None, words: tuple[str, ...]
 ) -> None:
     service = await put_service(api, name)
-    assert (await deploy_site(api, service, pack_site("good"))).status == "Healthy"
+    assert (await deploy_site(api, service, await pack_site("good"))).status == "Healthy"
     host = await host_of(api, service)
     await put_service(api, name, **changes)
     async with steady_load(platform.ingress_url, host, per_second=50) as load:
-        ended = await deploy_site(api, service, pack_site("bad", command=command))
+        ended = await deploy_site(api, service, await pack_site("bad", command=command))
         await asyncio.sleep(1)
     assert ended.status == "Failed"
     log = [event.data async for event in api.follow_deployment(ended.id)]
@@ -113,8 +113,8 @@ async def test_a_failed_gate_leaves_the_old_release_serving_and_says_why(
 async def test_two_deployments_at_once_are_ordered_and_the_later_one_wins(platform: Platform, api: Api) -> None:
 
     service = await put_service(api, "twice")
-    first = await begin_deployment(api, service, pack_site("first"))
-    second = await begin_deployment(api, service, pack_site("second"))
+    first = await begin_deployment(api, service, await pack_site("first"))
+    second = await begin_deployment(api, service, await pack_site("second"))
     ends = [await await_end(api, one.id) for one in (second, first)]
     assert ends[0].status == "Healthy", ends[0].reason
     assert ends[1].status == "Inactive"
@@ -159,12 +159,12 @@ async def test_a_local_image_is_deployed_and_redeployed(platform: Platform, api:
 
 async def test_a_deleted_service_leaves_no_container_route_or_hostname(platform: Platform, api: Api) -> None:
     service = await put_service(api, "fleeting")
-    assert (await deploy_site(api, service, pack_site("soon gone"))).status == "Healthy"
+    assert (await deploy_site(api, service, await pack_site("soon gone"))).status == "Healthy"
     host = await host_of(api, service)
     await api.delete_service(service.id)
 
     async def is_gone() -> bool:
-        left = await asyncio.to_thread(lambda: platform.containers(service_id=service.id))
+        left = await platform.containers(service_id=service.id)
         return not left and (await _get(platform, host))[0] == 404
 
     await eventually(is_gone, seconds=60)
@@ -184,7 +184,7 @@ async def test_up_deploys_the_example_again_changes_nothing_and_down_purges_it(
     try:
         up = await asyncio.to_thread(run_up, state)
         platform = open_platform(state, up)
-        containers = platform.containers()
+        containers = await platform.containers()
         assert len(containers) == 1
         url = up["example"]["url"]
         host = url.split("/")[2].split(":")[0]
@@ -192,12 +192,12 @@ async def test_up_deploys_the_example_again_changes_nothing_and_down_purges_it(
         assert (status, "It floats." in body) == (200, True)
         again = await asyncio.to_thread(run_up, state)
         assert again == up
-        assert platform.containers() == containers
+        assert await platform.containers() == containers
         await asyncio.to_thread(run_down, state)
         assert await asyncio.to_thread(run_up, state) == up
         assert (await _get(platform, host))[0] == 200
-        assert set(platform.containers()) == set(containers)
+        assert set(await platform.containers()) == set(containers)
     finally:
         await asyncio.to_thread(run_down, state, "--purge")
-    assert platform.containers() == {}
+    assert await platform.containers() == {}
     assert not state.exists()

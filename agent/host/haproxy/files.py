@@ -27,7 +27,8 @@ def read_text(path: Path) -> str | None:
 
 def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
+    # The agent and its `ingress` command may write at the same moment, each a whole file under a name of its own.
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
     with fresh.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
