@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +29,16 @@ class Tasks:
         self._running.add(task)
         task.add_done_callback(self._finished)
         return task
+
+    async def finish(self, name: str, work: Coroutine[Any, Any, T]) -> T:
+        """What the coroutine returns; when the caller is cancelled, it runs to its end first."""
+        task: asyncio.Task[T] = self.start(name, work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.done():
+                await asyncio.wait([task])
+            raise
 
     def __len__(self) -> int:
         return len(self._running)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final, Self
 
 from controld.core.ports import Database
@@ -30,6 +31,8 @@ class Output:
         self._logs = logs
         self._clock = clock
         self._tasks = Tasks("deployment output")
+        self._writes = Tasks("deployment output")
+        self._flushing = asyncio.Lock()
         self._waiting: list[str] = []
         self._repeats = 0
         self._lines = 0
@@ -71,10 +74,14 @@ class Output:
 
     async def flush(self) -> None:
         """Write what waits."""
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            async with self._database.write() as tx:
-                await self._logs.append(tx, self._deployment_id, at=self._clock.now(), phase=self._phase, texts=waiting)
+        async with self._flushing:
+            waiting, self._waiting = self._waiting, []
+            if waiting:
+                await self._writes.finish("write", self._write(waiting))
+
+    async def _write(self, waiting: list[str]) -> None:
+        async with self._database.write() as tx:
+            await self._logs.append(tx, self._deployment_id, at=self._clock.now(), phase=self._phase, texts=waiting)
 
     async def _keep_flushing(self) -> None:
         while True:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
-from collections import Counter
 from typing import Final
 
+from controld.core.deployment_facts import FactsReader
 from controld.core.deployment_work import Interrupted, Unreached, Works
 from controld.core.ports import Database, Transaction
 from controld.core.ports_deployments import (
@@ -24,7 +24,6 @@ from controld.model.artifact import Artifact, ArtifactKind, ContextSource, Image
 from controld.model.deployment import RUNNING, Deployment, RedeployRequest, Status, UploadRequest
 from controld.model.fleet import NodeFacts
 from controld.model.replica import PlacedReplica
-from controld.model.upload import Upload
 from controld.rules import deployment_log as phases
 from controld.rules.deployment import (
     Begin,
@@ -40,7 +39,6 @@ from controld.rules.deployment import (
     Work,
     decide_step,
 )
-from controld.rules.placement import compute_loads
 from controld.rules.replica_config import freeze_config
 from kit.clock import Clock
 from kit.faults import Fault
@@ -90,6 +88,14 @@ class Steps:
         self._uploads = uploads
         self._files = files
         self._fleet = fleet
+        self._facts = FactsReader(
+            deployments=deployments,
+            artifacts=artifacts,
+            replicas=replicas,
+            launches=launches,
+            uploads=uploads,
+            clock=clock,
+        )
         self._works = works
         self._clock = clock
         self._ids = ids
@@ -125,7 +131,8 @@ class Steps:
             deployment = await self._deployments.find(tx, deployment_id)
             if deployment is None or deployment.status.is_finished:
                 return None
-            if isinstance(await self._decide(tx, deployment, nodes), Wait):
+            facts = await self._facts.read(tx, deployment, nodes)
+            if facts is None or isinstance(decide_step(facts, self._timing), Wait):
                 return None
         owner = self._ids.new_id()
         claimed = await self._claim(deployment_id, owner)
@@ -156,7 +163,9 @@ class Steps:
                 if found is None:
                     return None
                 deployment = found
-                facts = await self._read_facts(tx, deployment, nodes)
+                facts = await self._facts.read(tx, deployment, nodes)
+                if facts is None:
+                    return None
                 step = decide_step(facts, self._timing)
                 if not isinstance(step, (Wait, Work, Fail)):
                     await self._apply(tx, step, facts, owner)
@@ -174,57 +183,6 @@ class Steps:
                     await self._files.remove(facts.upload.id)
                 return None
         return None
-
-    async def _decide(self, tx: Transaction, deployment: Deployment, nodes: tuple[NodeFacts, ...]) -> Step:
-        return decide_step(await self._read_facts(tx, deployment, nodes), self._timing)
-
-    async def _read_facts(self, tx: Transaction, deployment: Deployment, nodes: tuple[NodeFacts, ...]) -> Facts:
-        launch = await self._launches.find(tx, deployment.service_id)
-        if launch is None:
-            raise _LeaseLost
-        unfinished = await self._deployments.list_unfinished(tx)
-        others = [each for each in unfinished if each.id != deployment.id]
-        running = await self._replicas.list_wanted(tx, Wanted.RUNNING)
-        return Facts(
-            now=self._clock.now(),
-            deployment=deployment,
-            launch=launch,
-            is_first=not any(
-                each.service_id == deployment.service_id and each.number < deployment.number for each in others
-            ),
-            running=sum(each.status in RUNNING for each in others),
-            upload=await self._find_upload(tx, deployment),
-            artifact=await self._find_artifact(tx, deployment, launch.promoted_deployment_id),
-            nodes=nodes,
-            replicas=tuple(each for each in running if each.deployment_id == deployment.id),
-            serving=tuple(
-                each.node_id
-                for each in running
-                if each.service_id == deployment.service_id and each.deployment_id != deployment.id
-            ),
-            loads=compute_loads(running),
-            building=Counter(each.node_id for each in others if each.status is Status.BUILDING and each.node_id),
-        )
-
-    async def _find_upload(self, tx: Transaction, deployment: Deployment) -> Upload | None:
-        if not isinstance(deployment.request, UploadRequest):
-            return None
-        found = await self._uploads.find(tx, deployment.request.upload_id)
-        return found if found is not None and found.service_id == deployment.service_id else None
-
-    async def _find_artifact(
-        self, tx: Transaction, deployment: Deployment, promoted_deployment_id: str | None
-    ) -> Artifact | None:
-        if deployment.artifact_id is not None:
-            return await self._artifacts.find(tx, deployment.artifact_id)
-        if not isinstance(deployment.request, RedeployRequest):
-            return None
-        if deployment.request.artifact_id is not None:
-            found = await self._artifacts.find(tx, deployment.request.artifact_id)
-            return found if found is not None and found.service_id == deployment.service_id else None
-        if promoted_deployment_id is None:
-            return None
-        return await self._artifacts.find_of_deployment(tx, promoted_deployment_id)
 
     async def _apply(self, tx: Transaction, step: Step, facts: Facts, owner: str) -> None:
         deployment = facts.deployment

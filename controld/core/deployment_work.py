@@ -82,6 +82,7 @@ class Works:
         self._timing = timing
         self._build_limits = build_limits
         self._lease_seconds = lease_seconds
+        self._writes = Tasks("deployment work writes")
 
     async def run(self, deployment: Deployment, launch: Launch, *, owner: str) -> Outcome:
         """Carry the work out, or join it, holding the lease; an interruption ends it on the node too, unless another
@@ -181,6 +182,9 @@ class Works:
         return end or Unreached("the node ended the stream before the work")
 
     async def _note(self, deployment: Deployment, text: str) -> None:
+        await self._writes.finish("note", self._write_note(deployment, text))
+
+    async def _write_note(self, deployment: Deployment, text: str) -> None:
         async with self._database.write() as tx:
             await self._logs.append(tx, deployment.id, at=self._clock.now(), phase=START, texts=[text])
 
@@ -201,6 +205,10 @@ class Works:
             watch.close()
 
     async def _check(self, deployment: Deployment, owner: str, stop: asyncio.Future[Interrupted]) -> None:
+        """Renew the lease and see whether the work is still wanted; a transaction is never broken off."""
+        await self._writes.finish("check", self._renew(deployment, owner, stop))
+
+    async def _renew(self, deployment: Deployment, owner: str, stop: asyncio.Future[Interrupted]) -> None:
         try:
             until = self._clock.now() + dt.timedelta(seconds=self._lease_seconds)
             async with self._database.write() as tx:

@@ -1,0 +1,40 @@
+"""Work under an owner that is not broken off."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from kit.tasks import Tasks
+
+
+async def test_work_that_is_finished_outlives_the_cancellation_of_who_waits_for_it() -> None:
+    tasks, going, ended = Tasks("test"), asyncio.Event(), False
+
+    async def work() -> None:
+        nonlocal ended
+        await going.wait()
+        ended = True
+
+    waiting = asyncio.ensure_future(tasks.finish("work", work()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    going.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert ended
+
+
+async def test_what_finished_work_returns_or_raises_reaches_who_waits_for_it() -> None:
+    tasks = Tasks("test")
+
+    async def give(value: int) -> int:
+        return 10 // value
+
+    assert await tasks.finish("work", give(2)) == 5
+    with pytest.raises(ZeroDivisionError):
+        await tasks.finish("work", give(0))
