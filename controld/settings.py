@@ -119,7 +119,7 @@ class Settings:
     build_seconds: float = setting(900.0, "Longest that a build may take.", unit="seconds", check=at_least(1))
     pull_seconds: float = setting(600.0, "Longest that an image pull may take.", unit="seconds", check=at_least(1))
     start_seconds: float = setting(
-        120.0,
+        60.0,
         "Longest that new replicas may take to become healthy; a longer health timeout of the service extends it.",
         unit="seconds",
         check=at_least(1),

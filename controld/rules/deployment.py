@@ -35,7 +35,7 @@ class Timing:
     placement: dt.timedelta = dt.timedelta(seconds=60)
     build: dt.timedelta = dt.timedelta(minutes=15)
     pull: dt.timedelta = dt.timedelta(minutes=10)
-    start: dt.timedelta = dt.timedelta(seconds=120)
+    start: dt.timedelta = dt.timedelta(seconds=60)
     at_once: int = 8
 
 

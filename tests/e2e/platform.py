@@ -117,9 +117,9 @@ def docker(*arguments: str) -> str:
 
 
 def run_up(state: Path, *arguments: str) -> dict[str, Any]:
-    """Run `up` with this state and return what `up.json` says; tests ask more often than a person may."""
+    """Run `up` with this state and return what `up.json` says; tests ask more often and wait less than a person."""
     command = [sys.executable, "-m", "scripts.local.up", "--state", str(state), *arguments]
-    environment = os.environ | {"MOORAGE_REQUESTS_PER_MINUTE": "0"}
+    environment = os.environ | {"MOORAGE_REQUESTS_PER_MINUTE": "0", "MOORAGE_START_SECONDS": "10"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr + done.stdout
     return read_up(state)

@@ -87,7 +87,7 @@ async def _next_event(stream: aiohttp.ClientResponse) -> str:
         ("exits", {}, '["/bin/sh", "-c", "echo about to fail; exit 7"]', ("7", "about to fail")),
         ("absent", {}, '["/bin/nosuch"]', ("nosuch",)),
         ("unhealthy", {"health_check": {"path": "/nosuch", "timeout_seconds": 1}}, None, ("404",)),
-        ("mute", {}, '["/bin/busybox", "nc", "-lk", "-p", "8080", "-e", "/bin/busybox", "sleep", "600"]', ("answer",)),
+        ("mute", {}, '["/bin/busybox", "nc", "-ll", "-p", "8080", "-e", "/bin/busybox", "sleep", "600"]', ("answer",)),
     ],
 )
 async def test_a_failed_gate_leaves_the_old_release_serving_and_says_why(
