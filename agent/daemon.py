@@ -13,15 +13,20 @@ from typing import Final
 
 from agent.api.builds import Builds
 from agent.api.challenges import Challenges
+from agent.api.logs import LogRows
+from agent.api.metrics import MetricRows
 from agent.api.registry import RegistryRelay
 from agent.api.surface import make_control_surface, make_loopback_surface
 from agent.core.convergence import Convergence
 from agent.core.enrolment import Enrolment
 from agent.core.link import Link
+from agent.core.logs import Logs
+from agent.core.metrics import Metrics
 from agent.core.observations import NodeObservations
 from agent.core.requests import RecentRequests
 from agent.core.specs import Specs
 from agent.core.works import Works
+from agent.host.cgroup import CgroupReader
 from agent.host.contexts import ContextFiles
 from agent.host.control import ControlCalls
 from agent.host.docker.engine import DockerEngine
@@ -30,10 +35,12 @@ from agent.host.haproxy.config import HaproxyPaths, HaproxySettings
 from agent.host.haproxy.driver import HaproxyIngress
 from agent.host.identity_files import IdentityFiles
 from agent.host.link import LinkDialer
+from agent.host.node import HostReader
 from agent.host.probe import HttpProbe
 from agent.host.registry_upstream import RegistryUpstream
 from agent.host.spec_file import DiskSpecFile
 from agent.loops.renewal import Renewal
+from agent.loops.sampler import Sampler
 from agent.loops.watcher import Watcher
 from agent.model.identity import Identity
 from agent.rules.containers import name_network
@@ -106,12 +113,21 @@ async def _start(node: _Node) -> None:
     ingress = await _open_ingress(node, requests)
     convergence = _make_convergence(node, engine, ingress)
     works = await _make_works(node, engine)
+    logs = Logs(engine, tasks=node.tasks, clock=node.clock)
+    metrics, sampler = _make_metrics(node, engine, convergence, requests)
     await _serve_loopback(node, convergence)
-    await _serve_control(node, *Builds(works, clock=node.clock).routes())
-    link = _make_link(node, convergence)
+    await _serve_control(
+        node,
+        *Builds(works, clock=node.clock).routes(),
+        *LogRows(logs, clock=node.clock).routes(),
+        *MetricRows(metrics, requests).routes(),
+    )
+    link = _make_link(node, convergence, metrics)
     convergence.attach(notice=link.notice, tell=link.tell)
     node.tasks.start("convergence", convergence.run())
-    node.tasks.start("events", Watcher(engine, [convergence.note_event], node.clock).run())
+    listeners = [convergence.note_event, logs.note_event, metrics.note_event]
+    node.tasks.start("events", Watcher(engine, listeners, node.clock).run())
+    node.tasks.start("sampler", sampler.run())
     node.tasks.start("link", link.run())
     node.tasks.start("renewal", Renewal(node.enrolment, node.clock).run())
 
@@ -177,6 +193,26 @@ async def _make_works(node: _Node, engine: DockerEngine) -> Works:
     )
 
 
+def _make_metrics(
+    node: _Node, engine: DockerEngine, convergence: Convergence, requests: RecentRequests
+) -> tuple[Metrics, Sampler]:
+    settings = node.settings
+    metrics = Metrics(
+        engine,
+        CgroupReader(proc_dir=settings.proc_dir, cgroup_dir=settings.cgroup_dir, clock=node.clock),
+        HostReader(proc_dir=settings.proc_dir, disk_path=settings.disk_path, clock=node.clock),
+        spec=lambda: convergence.spec,
+    )
+    sampler = Sampler(
+        metrics,
+        requests,
+        spec=lambda: convergence.spec,
+        clock=node.clock,
+        sample_seconds=settings.sample_seconds,
+    )
+    return metrics, sampler
+
+
 async def _serve_loopback(node: _Node, convergence: Convergence) -> None:
     upstream = RegistryUpstream(
         node.settings.control_url or node.identity.control_url, context=await node.files.make_client_context()
@@ -205,7 +241,7 @@ async def _serve(node: _Node, surface: Surface, *, host: str, port: int, ssl: tl
     node.stack.push_async_callback(server.stop, node.settings.stop_grace_seconds)
 
 
-def _make_link(node: _Node, convergence: Convergence) -> Link:
+def _make_link(node: _Node, convergence: Convergence, metrics: Metrics) -> Link:
     settings = node.settings
     dialer = LinkDialer(
         node.files,
@@ -215,7 +251,7 @@ def _make_link(node: _Node, convergence: Convergence) -> Link:
     )
     return Link(
         dialer,
-        NodeObservations(convergence),
+        NodeObservations(convergence, host=lambda: metrics.host),
         convergence,
         clock=node.clock,
         jitter=random.random,

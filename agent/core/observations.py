@@ -14,7 +14,7 @@ _UNASKED = Part(ok=False, detail="not asked yet since the agent started")
 class NodeObservations:
     """Reads the convergence and the newest host reading from memory."""
 
-    def __init__(self, convergence: Convergence, *, host: Callable[[], HostReport | None] = lambda: None) -> None:
+    def __init__(self, convergence: Convergence, *, host: Callable[[], HostReport | None]) -> None:
         self._convergence = convergence
         self._host = host
 
