@@ -25,6 +25,7 @@ from controld.parts.deploying import Deploying, open_deploying
 from controld.parts.ground import Ground, open_ground
 from controld.parts.images import Images, open_images
 from controld.parts.nodes import NodeParts, open_nodes
+from controld.parts.observing import make_observing
 from controld.parts.people import SETUP_SECRET_FILE, People, open_people
 from controld.settings import Settings
 from kit.http.server import Server
@@ -122,6 +123,7 @@ def _start_loops(
 def _make_v1(ground: Ground, *, people: People, nodes: NodeParts, deploying: Deploying, images: Images) -> Surface:
     settings = ground.settings
     control_domain = None if settings.control_domain is None else settings.control_domain.lower()
+    observing = make_observing(ground, people=people, nodes=nodes)
     return make_surface(
         Operations(
             platform=Platform(reports=nodes.reports, control_domain=control_domain),
@@ -136,6 +138,9 @@ def _make_v1(ground: Ground, *, people: People, nodes: NodeParts, deploying: Dep
             uploads=deploying.uploads,
             deployments=deploying.deployments,
             actions=deploying.actions,
+            logs=observing.logs,
+            metrics=observing.metrics,
+            requests=observing.requests,
             clock=ground.clock,
             registry=images.registry,
             registry_upkeep=images.upkeep,

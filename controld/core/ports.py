@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -283,7 +283,7 @@ class Agents(Protocol):
         """End the build or pull with this id, if there is one, and drop what was staged."""
         ...
 
-    def read_logs(self, node: Node, query: LogQuery) -> AsyncIterator[LogRecord]:
+    def read_logs(self, node: Node, query: LogQuery) -> AsyncGenerator[LogRecord]:
         """Log records of a service on the node, oldest first; with `follow` until the iterator is closed."""
         ...
 

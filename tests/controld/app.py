@@ -16,14 +16,19 @@ from controld.core.audit import Audit
 from controld.core.authority import Authority
 from controld.core.enrolment import Enrolment
 from controld.core.identities import Identities
+from controld.core.logs import Logs
 from controld.core.members import Members
+from controld.core.metrics import Metrics
+from controld.core.node_directory import NodeDirectory
 from controld.core.nodes import Nodes
+from controld.core.places import Places
 from controld.core.platform import Platform
 from controld.core.projects import Projects
 from controld.core.registry import Registry
 from controld.core.registry_access import RegistryAccess
 from controld.core.registry_upkeep import RegistryUpkeep
 from controld.core.reports import Reports
+from controld.core.requests import Requests
 from controld.core.services import Services
 from controld.core.sessions import Sessions
 from controld.core.tokens import Tokens
@@ -44,6 +49,7 @@ from controld.store.nodes import JoinTokenStore, NodeStore
 from controld.store.passwords import Passwords
 from controld.store.projects import MemberStore, ProjectStore
 from controld.store.registry import RegistryStore
+from controld.store.replicas import ReplicaStore
 from controld.store.services import HostnameStore, ServiceStore
 from controld.store.users import UserStore
 from kit.clock import SystemClock
@@ -156,6 +162,16 @@ class App:
             clock=clock,
             ids=ids,
         )
+        self.places = Places(
+            database=database,
+            replicas=ReplicaStore(),
+            directory=NodeDirectory(database=database, store=node_store, feed=feed),
+        )
+        self.logs = Logs(
+            services=self.services, places=self.places, agents=self.agents, feed=feed, clock=SystemClock(), streams=3
+        )
+        self.metrics = Metrics(services=self.services, places=self.places, agents=self.agents)
+        self.requests = Requests(services=self.services, places=self.places, agents=self.agents)
         self.blob_files = BlobFiles(Path(database.url.partition("///")[2]).parent / "registry")
         registry_store = RegistryStore()
         self.registry = Registry(
@@ -191,6 +207,9 @@ class App:
                 uploads=self.deploying.uploads,
                 deployments=self.deploying.deployments,
                 actions=self.deploying.actions,
+                logs=self.logs,
+                metrics=self.metrics,
+                requests=self.requests,
                 clock=SystemClock(),
                 registry=self.registry,
                 registry_upkeep=self.registry_upkeep,

@@ -7,17 +7,34 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from controld.api.v1 import deployments, nodes, platform, projects, registry, services, sessions, tokens, uploads, users
+from controld.api.v1 import (
+    deployments,
+    logs,
+    metrics,
+    nodes,
+    platform,
+    projects,
+    registry,
+    requests,
+    services,
+    sessions,
+    tokens,
+    uploads,
+    users,
+)
 from controld.api.v1.auth import BearerAuth
 from controld.api.v1.envelope import HEADERS, FaultShape, render_fault
 from controld.core.deployments import Deployments
 from controld.core.enrolment import Enrolment
+from controld.core.logs import Logs
 from controld.core.members import Members
+from controld.core.metrics import Metrics
 from controld.core.nodes import Nodes
 from controld.core.platform import Platform
 from controld.core.projects import Projects
 from controld.core.registry import Registry
 from controld.core.registry_upkeep import RegistryUpkeep
+from controld.core.requests import Requests
 from controld.core.service_actions import ServiceActions
 from controld.core.services import Services
 from controld.core.sessions import Sessions
@@ -46,6 +63,9 @@ class Operations:
     uploads: Uploads
     deployments: Deployments
     actions: ServiceActions
+    logs: Logs
+    metrics: Metrics
+    requests: Requests
     clock: Clock
     registry: Registry
     registry_upkeep: RegistryUpkeep
@@ -83,5 +103,8 @@ def _routes(operations: Operations) -> tuple[Route, ...]:
         *nodes.routes(operations.nodes, operations.enrolment),
         *uploads.routes(operations.uploads),
         *deployments.routes(operations.deployments, operations.actions, clock=operations.clock),
+        *logs.routes(operations.logs, clock=operations.clock),
+        *metrics.routes(operations.metrics),
+        *requests.routes(operations.requests),
         *registry.routes(operations.registry, operations.registry_upkeep),
     )
