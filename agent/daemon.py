@@ -150,7 +150,7 @@ async def _open_ingress(node: _Node, requests: RecentRequests) -> HaproxyIngress
     ingress = make_ingress(node.settings, clock=node.clock)
     await ingress.prepare()
     socket = make_haproxy_paths(node.settings).access_log_socket
-    access_log = AccessLogReader(socket, requests.add, clock=node.clock)
+    access_log = AccessLogReader(socket, requests.add, clock=node.clock, group=node.settings.haproxy_group or None)
     await access_log.open()
     node.stack.push_async_callback(access_log.close)
     return ingress
@@ -274,6 +274,7 @@ def make_ingress(settings: Settings, *, clock: SystemClock) -> HaproxyIngress:
             http_bind=f"*:{settings.http_port}",
             https_bind=f"*:{settings.https_port}",
             agent_port=settings.loopback_port,
+            user=settings.haproxy_user or None,
             group=settings.haproxy_group or None,
         ),
         clock=clock,

@@ -60,7 +60,10 @@ class Settings:
     haproxy_run_dir: Path = setting(
         Path("/run/moorage"), "Where the proxy's admin, master and access log sockets are made."
     )
-    haproxy_group: str = setting("", "Group that may use the proxy's sockets; empty: the agent's own.")
+    haproxy_user: str = setting("", "User that the proxy's worker becomes once its ports are bound; empty: none.")
+    haproxy_group: str = setting(
+        "", "Group that the proxy's worker becomes, and that may send the access log; empty: the agent's own."
+    )
     http_port: int = setting(80, "Port on which the proxy answers HTTP.", check=_port)
     https_port: int = setting(443, "Port on which the proxy answers HTTPS; 0: none.", check=_port)
     haproxy_pool: int = setting(512, "Backends declared ahead, one for each routed service.", check=at_least(1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,8 @@ class AccessLogReader:
 
     At most `entries_per_second` are parsed; more are taken off the socket and counted in `dropped`, which bounds what a
     flood costs. `unreadable` counts datagrams that told of no service's request. HAProxy never waits: what finds no
-    reader it drops, and what finds a full socket it drops and counts.
+    reader it drops, and what finds a full socket it drops and counts. `group` may send beside root, None: the
+    process's own.
     """
 
     def __init__(
@@ -33,12 +35,14 @@ class AccessLogReader:
         clock: Clock,
         entries_per_second: int = 5000,
         mode: int = 0o660,
+        group: str | None = None,
     ) -> None:
         self._path = path
         self._on_entry = on_entry
         self._clock = clock
         self._entries_per_second = entries_per_second
         self._mode = mode
+        self._group = group
         self._socket: socket.socket | None = None
         self._second = 0
         self._left = 0
@@ -67,10 +71,14 @@ class AccessLogReader:
         try:
             receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
             receiver.bind(str(fresh))
+            if self._group is not None:
+                shutil.chown(fresh, group=self._group)
             fresh.chmod(self._mode)
             fresh.replace(self._path)
-        except OSError:
+        except (OSError, LookupError) as error:
             receiver.close()
+            if isinstance(error, LookupError):
+                raise ValueError(f"cannot open {self._path}: {error.args[0]}") from error
             raise
         return receiver
 

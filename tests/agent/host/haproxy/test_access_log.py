@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import grp
 import json
 import socket
+import stat
 from pathlib import Path
 
 import aiohttp
@@ -183,3 +185,17 @@ async def test_the_log_line_is_json(haproxy: RunningHaproxy) -> None:
 def _send(path: Path, datagram: bytes) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.sendto(datagram, str(path))
+
+
+async def test_the_group_that_is_named_may_send_to_the_socket(tmp_path: Path) -> None:
+    reader = AccessLogReader(tmp_path / "access.sock", print, clock=FakeClock(), group="nogroup")
+    await reader.open()
+    await reader.close()
+    made = (tmp_path / "access.sock").stat()
+    assert (made.st_gid, stat.S_IMODE(made.st_mode)) == (grp.getgrnam("nogroup").gr_gid, 0o660)
+
+
+async def test_a_group_that_nobody_knows_is_told_by_name(tmp_path: Path) -> None:
+    reader = AccessLogReader(tmp_path / "access.sock", print, clock=FakeClock(), group="no-such-group")
+    with pytest.raises(ValueError, match="no-such-group"):
+        await reader.open()
