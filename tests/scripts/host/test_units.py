@@ -87,6 +87,7 @@ def test_the_ingress_does_not_know_the_agents_unit_and_starts_without_the_agents
     assert not [value for values in sections["Unit"].values() for value in values if "agent" in value]
     (prepare,) = sections["Service"]["ExecStartPre"]
     assert prepare.startswith("-")
+    assert f"test -s {PLACES.state}/haproxy/base.cfg ||" in prepare
 
 
 def test_the_sockets_outlive_either_unit() -> None:
@@ -110,19 +111,12 @@ def test_the_ingress_starts_as_the_agent_expects_it() -> None:
 
 @pytest.mark.parametrize("role", list(Role))
 def test_units_start_commands_of_their_own_role_through_the_current_release(role: Role) -> None:
-    started = [
-        value.lstrip("-")
-        for unit in UNITS[role]
-        for key in ("ExecStart", "ExecStartPre")
-        for value in read_unit(unit)["Service"].get(key, [])
-        if "/opt/" in value
-    ]
+    text = "".join(read_template(unit) for unit in UNITS[role])
+    started = re.findall(r"(/opt\S+)/(\S+) \w+ --config ([^\s']+)", text)
     assert started
-    for line in started:
-        command, *rest = line.split()
-        folder, _, name = command.rpartition("/")
-        assert (folder, name in COMMANDS[role]) == (f"{PLACES.current(role)}/bin", True)
-        assert rest[-2:] == ["--config", str(PLACES.settings_file(role))]
+    for folder, command, settings in started:
+        assert (folder, settings) == (f"{PLACES.current(role)}/bin", str(PLACES.settings_file(role)))
+        assert command in COMMANDS[role]
 
 
 def test_a_unit_is_shipped_for_every_unit_that_is_installed() -> None:
