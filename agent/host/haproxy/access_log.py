@@ -75,10 +75,11 @@ class AccessLogReader:
                 shutil.chown(fresh, group=self._group)
             fresh.chmod(self._mode)
             fresh.replace(self._path)
-        except (OSError, LookupError) as error:
+        except LookupError as error:
             receiver.close()
-            if isinstance(error, LookupError):
-                raise ValueError(f"cannot open {self._path}: {error.args[0]}") from error
+            raise ValueError(f"cannot open {self._path}: {error.args[0]}") from error
+        except OSError:
+            receiver.close()
             raise
         return receiver
 
