@@ -88,7 +88,7 @@ async def test_a_gate_that_nobody_passes_closes_at_its_deadline(app: App, ground
     deployment = await ground.deploy()
     await ground.advance(deployment)
     await ground.report(deployment, ReplicaState.STARTING)
-    await app.clock.advance(119)
+    await app.clock.advance(59)
     assert await ground.advance(deployment) is Status.STARTING
     await app.clock.advance(2)
     assert await ground.advance(deployment) is Status.FAILED
@@ -98,8 +98,8 @@ async def test_a_pull_of_the_image_holds_the_gate_open(app: App, ground: Ground)
     deployment = await ground.deploy()
     await ground.advance(deployment)
     await ground.report(deployment, ReplicaState.PULLING)
-    for _ in range(6):
-        await app.clock.advance(100)
+    for _ in range(13):
+        await app.clock.advance(50)
         assert await ground.advance(deployment) is Status.STARTING
     await app.clock.advance(200)
     assert await ground.advance(deployment) is Status.FAILED
