@@ -114,9 +114,9 @@ class Api:
         """The deployment's log from its first line, ending with the event `done`."""
         return self._stream(f"/v1/deployments/{deployment_id}/logs/stream")
 
-    def follow_logs(self, service_id: str) -> AsyncIterator[Event]:
-        """The service's log: the last lines, then each as it comes."""
-        return self._stream(f"/v1/services/{service_id}/logs/stream")
+    def follow_logs(self, service_id: str, *, after: str | None = None) -> AsyncIterator[Event]:
+        """The service's log: the last lines, or those behind the event with the id `after`, then each as it comes."""
+        return self._stream(f"/v1/services/{service_id}/logs/stream", after=after)
 
     async def list_nodes(self) -> list[Node]:
         """Every node."""
@@ -152,11 +152,12 @@ class Api:
             raise Unreachable(f"cannot reach controld at {self._url}: {str(error) or 'no answer in time'}") from error
         return msgspec.json.decode(content, type=answer)
 
-    async def _stream(self, path: str) -> AsyncIterator[Event]:
+    async def _stream(self, path: str, *, after: str | None = None) -> AsyncIterator[Event]:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
+        headers = self._sign({} if after is None else {"Last-Event-ID": after})
         parser = EventParser()
         try:
-            async with self._open().get(self._url + path, headers=self._sign({}), timeout=timeout) as response:
+            async with self._open().get(self._url + path, headers=headers, timeout=timeout) as response:
                 if response.status != 200:
                     _check(response, await response.read())
                 async for chunk in response.content.iter_any():
