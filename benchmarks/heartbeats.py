@@ -218,8 +218,8 @@ class _Node(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if not self.ready.done():
             self.ready.set_exception(error or ConnectionError("the connection was closed"))
-        elif self._fleet.running:
-            print(f"lost a connection under load: {error}", file=sys.stderr)
+        else:
+            print(f"lost a connection: {error or 'the other side closed it'}", file=sys.stderr)
             os._exit(1)
 
     def _first(self) -> bytes:

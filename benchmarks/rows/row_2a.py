@@ -38,10 +38,7 @@ def measure(effort: Effort) -> list[Finding]:
         platform = stack.enter_context(running_platform())
         enrol_fleet(folder / "fleet", api_url=platform.api_url, token=platform.token, count=count)
         make_peers_identities(folder / "peers")
-        linked = stack.enter_context(_fleet("links", platform.ports.node_side, count, folder / "fleet"))
-        sides: dict[str, Callable[[], float]] = {
-            "ours": lambda: _beat(linked, pid=platform.pid("controld"), seconds=seconds)
-        }
+        sides: dict[str, Callable[[], float]] = {}
         for name, identities in {"bare": folder / "peers", "plain": None}.items():
             port = find_free_port()
             peer = [sys.executable, "-m", "benchmarks.peers.bare_frames", str(port), *_named(identities)]
@@ -49,6 +46,9 @@ def measure(effort: Effort) -> list[Finding]:
             wait_for_port(port)
             connected = stack.enter_context(_fleet("frames", port, count, identities))
             sides[name] = partial(_beat, connected, pid=pid, seconds=seconds)
+        # The links last: controld ends one that is silent for three beats.
+        linked = stack.enter_context(_fleet("links", platform.ports.node_side, count, folder / "fleet"))
+        sides["ours"] = partial(_beat, linked, pid=platform.pid("controld"), seconds=seconds)
         found = interleave(sides, rounds=effort.rounds)
     ours = tuple(found["ours"])
     return [
