@@ -30,6 +30,7 @@ from wire.link import (
     Heartbeat,
     HeartbeatAnswered,
     HostReport,
+    LinkRefused,
     Part,
     ReplicaReport,
     ReplicaState,
@@ -229,10 +230,11 @@ class _Node(asyncio.Protocol):
         fleet = self._fleet
         if not self.ready.done():
             answer = decode_from_control(payload)
-            if not isinstance(answer, HeartbeatAnswered):
-                raise ConnectionError(f"the link says {answer}")
-            fleet.know(answer.digest)
-            self.ready.set_result(None)
+            if isinstance(answer, HeartbeatAnswered):
+                fleet.know(answer.digest)
+                self.ready.set_result(None)
+            elif isinstance(answer, LinkRefused):
+                raise ConnectionError(f"the link was refused: {answer.message}")
             return
         if b'"answer"' not in payload[:40]:
             return  # a spec that is pushed asks for no answer here

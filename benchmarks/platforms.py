@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,16 +14,23 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.measure import LOAD_CORE, ROOT, SERVER_CORE, pin
-from tests.e2e.platform import Platform, open_platform, read_up
+from tests.e2e.platform import Platform, docker, open_platform, read_up
 
 # The limit of requests stays on and counts, but never refuses the one address that all the load comes from.
 _NO_REFUSALS: Final = {"MOORAGE_REQUESTS_PER_MINUTE": "1000000000"}
+_BUSYBOX: Final = Path("/bin/busybox")
+_DOCKERFILE: Final = """FROM scratch
+COPY busybox /bin/busybox
+COPY busybox /bin/sh
+WORKDIR /www
+CMD ["/bin/sh", "-c", "/bin/busybox hostname > index.html && exec /bin/busybox httpd -f -p 8080 -h /www"]
+"""
 
 
 @contextlib.contextmanager
-def running_platform(environment: Mapping[str, str] | None = None) -> Iterator[Platform]:
-    """The daemons on the server core, HAProxy on the load core; all that they made is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="moorage-bench-") as folder:
+def running_platform(environment: Mapping[str, str] | None = None, *, place: Path | None = None) -> Iterator[Platform]:
+    """The daemons on the server core, HAProxy on the load core, state below `place`; all of it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="moorage-bench-", dir=place) as folder:
         state = Path(folder) / "state"
         settings = {**os.environ, **_NO_REFUSALS, **(environment or {}), "PYTHONPATH": str(ROOT)}
         try:
@@ -46,6 +54,21 @@ def fetch(platform: Platform, path: str) -> bytes:
 def authorization(platform: Platform) -> dict[str, str]:
     """The administrator's API token as a header."""
     return {"Authorization": f"Bearer {platform.token}"}
+
+
+@contextlib.contextmanager
+def local_image() -> Iterator[str]:
+    """An image with a busybox that serves its container's host name over HTTP on port 8080; removed afterwards."""
+    tag = f"moorage-bench:{os.getpid()}"
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copyfile(_BUSYBOX, Path(folder) / "busybox")
+        (Path(folder) / "busybox").chmod(0o755)
+        (Path(folder) / "Dockerfile").write_text(_DOCKERFILE)
+        docker("build", "-q", "-t", tag, folder)
+    try:
+        yield tag
+    finally:
+        docker("rmi", "-f", tag)
 
 
 def _run(module: str, *arguments: str, environment: Mapping[str, str]) -> None:

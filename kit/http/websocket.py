@@ -1,7 +1,7 @@
 """A server's WebSocket that can answer a message where it arrives, without waking the task that reads it.
 
 Waking a reader costs more than decoding a small message. Where nearly every message can be answered from memory, that
-is worth a quarter of the CPU (`benchmarks/heartbeat.py`).
+is worth a quarter of the CPU (row 2a of `benchmarks/`).
 
 It hangs between aiohttp's connection and its reader, which has no public seam; its test holds what it leans on.
 """

@@ -1,0 +1,115 @@
+"""9a: an agent at rest with ten containers: its memory beside its imports and beside dockerd, and its CPU."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from benchmarks.harness import Effort, Finding, Row
+from benchmarks.measure import LOAD_CORE, process, read_cpu_seconds, read_rss_bytes, wait_until
+from benchmarks.platforms import local_image, running_platform
+from client.api import Api
+from tests.e2e.platform import Platform, await_end, docker, put_service
+
+_SERVICES: Final = 10
+_SETTLE_SECONDS: Final = 10.0
+_MEGABYTE: Final = 1_000_000
+_EVERY_SECOND: Final = {"MOORAGE_AGENT_SAMPLE_SECONDS": "1"}
+_IMPORTS: Final = "import uvloop, aiohttp.web, msgspec, time; print('ready', flush=True); time.sleep(600)"
+_LEAST_BYTES: Final = 20 * _MEGABYTE
+
+
+def measure(effort: Effort) -> list[Finding]:
+    """Deploy the services, wait until the agent is at rest, then read and compare."""
+    services, seconds = effort.pick(_SERVICES, 1), effort.pick(60.0, 2.0)
+    with local_image() as image, running_platform(_EVERY_SECOND) as platform:
+        asyncio.run(_deploy_all(platform, image, services))
+        watched = len(docker("ps", "-q", "--filter", f"label=moorage.node={platform.node_id}").split())
+        agent = platform.pid("agent")
+        time.sleep(effort.pick(_SETTLE_SECONDS, 1.0))
+        shares, agents, imports, engines = [], [], [], []
+        for _ in range(effort.rounds):
+            shares.append(_measure_share(agent, seconds=seconds / effort.rounds))
+            agents.append(read_rss_bytes(agent) / _MEGABYTE)
+            imports.append(_measure_imports() / _MEGABYTE)
+            engines.append(read_rss_bytes(_engine_pid()) / _MEGABYTE)
+    rss = tuple(agents)
+    return [
+        Finding(
+            goal=f"RSS with {watched} containers",
+            limit=1.25,
+            ours=rss,
+            peer=tuple(imports),
+            peer_name="`import uvloop, aiohttp.web, msgspec`",
+            unit="MB",
+        ),
+        Finding(
+            goal=f"RSS with {watched} containers",
+            limit=0.6,
+            ours=rss,
+            peer=tuple(engines),
+            peer_name="dockerd",
+            unit="MB",
+        ),
+        Finding(
+            goal=f"CPU at rest, one sweep a second, {watched} containers",
+            limit=0.6,
+            ours=tuple(shares),
+            unit="% of a core",
+            note=f"the mean over {seconds:g} s in {effort.rounds} parts; the goal allows as much with 100 containers",
+        ),
+    ]
+
+
+async def _deploy_all(platform: Platform, image: str, count: int) -> None:
+    async with platform.api() as api:
+        await asyncio.gather(*(_deploy(api, image, number) for number in range(count)))
+
+
+async def _deploy(api: Api, image: str, number: int) -> None:
+    service = await put_service(api, f"idle-{number}", source={"type": "external_image", "image": image})
+    deployment = await api.deploy({"source": "external_image", "service_id": service.id, "image": image})
+    ended = await await_end(api, deployment.id)
+    if ended.status != "Healthy":
+        raise RuntimeError(f"a deployment is {ended.status}: {ended.reason}")
+
+
+def _measure_share(pid: int, *, seconds: float) -> float:
+    """Per cent of a core that the process used in so long."""
+    before, started = read_cpu_seconds(pid), time.perf_counter()
+    time.sleep(seconds)
+    return (read_cpu_seconds(pid) - before) / (time.perf_counter() - started) * 100
+
+
+def _measure_imports() -> int:
+    """Resident bytes of a fresh interpreter that has the agent's three libraries and nothing else."""
+    with process([sys.executable, "-c", _IMPORTS], core=LOAD_CORE) as pid:
+        wait_until(lambda: _sleeps(pid) and read_rss_bytes(pid) > _LEAST_BYTES, what="the imports are done")
+        return read_rss_bytes(pid)
+
+
+def _sleeps(pid: int) -> bool:
+    """Whether the process waits in its final sleep."""
+    return "nanosleep" in Path(f"/proc/{pid}/wchan").read_text()
+
+
+def _engine_pid() -> int:
+    """The process id of the engine that answers here."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (folder / "comm").read_text().strip() == "dockerd":
+                return int(folder.name)
+        except OSError:
+            continue
+    raise RuntimeError("cannot find dockerd: is the engine on this machine?")
+
+
+ROW = Row(
+    id="9a",
+    title="Idle agent: RSS at most 1.25x its imports and 0.6x dockerd with 10 containers, at most 0.6 % of a core",
+    recipe="ten services of one container each, a sweep a second, `smaps_rollup` and `/proc/<pid>/stat` over 60 s",
+    measure=measure,
+)
