@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import re
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -42,6 +46,31 @@ def test_a_role_imports_nothing_of_a_package_that_it_does_not_hold(role: Role) -
         if name.endswith(".py"):
             text = (ROOT / name).read_text()
             assert not [other for other in others if f"\nfrom {other}." in text or f"\nimport {other}." in text], name
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_roles_lock_holds_every_library_that_its_code_imports_late_or_early(role: Role) -> None:
+    release = read_release(role, python="3.11")
+    locked = set(re.findall(r"^([a-z0-9.-]+)==", release.lock.read_text(), re.MULTILINE))
+    known = packages_distributions()
+    missing = {
+        f"{name}: {module}"
+        for name in release.files
+        if name.endswith(".py")
+        for module in find_imports((ROOT / name).read_text()) - sys.stdlib_module_names - set(PACKAGES[role])
+        if not {distribution.lower().replace("_", "-") for distribution in known.get(module, ())} & locked
+    }
+    assert missing == set()
+
+
+def find_imports(text: str) -> set[str]:
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules.add(node.module.partition(".")[0])
+    return modules
 
 
 def test_the_name_follows_code_lock_and_interpreter_and_nothing_else(tmp_path: Path) -> None:
