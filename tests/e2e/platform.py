@@ -153,19 +153,23 @@ async def pack_site(text: str, *, command: str | None = None) -> bytes:
 
 def _pack_site(text: str, command: str | None) -> bytes:
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "site"
-        (folder / "www" / "cgi-bin").mkdir(parents=True)
-        shutil.copyfile(_BUSYBOX, folder / "busybox")
-        (folder / "busybox").chmod(0o755)
-        (folder / "www" / "index.html").write_text(text)
-        ticks = folder / "www" / "cgi-bin" / "ticks"
-        ticks.write_text(_TICKS)
-        ticks.chmod(0o755)
-        lines = _DOCKERFILE if command is None else _DOCKERFILE.rpartition("CMD")[0] + f"CMD {command}\n"
-        (folder / "Dockerfile").write_text(lines)
-        archive = Path(scratch) / "site.tar.zst"
+        folder, archive = Path(scratch) / "site", Path(scratch) / "site.tar.zst"
+        write_site(folder, text, command=command)
         pack(folder, archive)
         return archive.read_bytes()
+
+
+def write_site(folder: Path, text: str, *, command: str | None = None) -> None:
+    """The folder of such a site, with its Dockerfile."""
+    (folder / "www" / "cgi-bin").mkdir(parents=True)
+    shutil.copyfile(_BUSYBOX, folder / "busybox")
+    (folder / "busybox").chmod(0o755)
+    (folder / "www" / "index.html").write_text(text)
+    ticks = folder / "www" / "cgi-bin" / "ticks"
+    ticks.write_text(_TICKS)
+    ticks.chmod(0o755)
+    lines = _DOCKERFILE if command is None else _DOCKERFILE.rpartition("CMD")[0] + f"CMD {command}\n"
+    (folder / "Dockerfile").write_text(lines)
 
 
 async def put_service(api: Api, name: str, **changes: Any) -> Service:

@@ -1,0 +1,62 @@
+"""The command line takes a folder to a running service."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from client.api import Api
+from tests.e2e.platform import ROOT, Platform, put_service, write_site
+
+pytestmark = pytest.mark.timeout(300)
+
+
+async def _moorage(config: Path, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "client", "--config", str(config), *arguments]
+    return await asyncio.to_thread(
+        subprocess.run, command, cwd=ROOT, input=given, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+async def test_log_in_push_and_look(platform: Platform, api: Api, tmp_path: Path) -> None:
+    config = tmp_path / "login.json"
+    refused = await _moorage(config, "login", platform.api_url, "--with-token", given="moor_guess\n")
+    assert refused.returncode == 1
+    assert not config.exists()
+    assert (await _moorage(config, "services")).stderr.startswith("error: cannot tell where controld is")
+
+    logged_in = await _moorage(config, "login", platform.api_url, "--with-token", given=f"{platform.token}\n")
+    assert logged_in.returncode == 0, logged_in.stderr
+
+    folder = tmp_path / "site"
+    await asyncio.to_thread(write_site, folder, "pushed")
+    nowhere = await _moorage(config, "push", "by-command", str(folder))
+    assert "cannot find the service by-command" in nowhere.stderr
+    await put_service(api, "by-command")
+    pushed = await _moorage(config, "push", "default/by-command", str(folder))
+    assert pushed.returncode == 0, pushed.stdout + pushed.stderr
+    assert pushed.stdout.splitlines()[-1] == "Healthy"
+
+    listed = await _moorage(config, "services")
+    assert "default/by-command\tHealthy\tby-command-default.localhost" in listed.stdout
+    again = await _moorage(config, "redeploy", "by-command")
+    assert again.returncode == 0, again.stdout
+    deployments = await _moorage(config, "deployments", "by-command")
+    assert [line.split("\t")[2] for line in deployments.stdout.splitlines()] == ["Healthy", "Inactive"]
+
+
+async def test_a_push_that_fails_says_so_by_its_status(platform: Platform, api: Api, tmp_path: Path) -> None:
+    config = tmp_path / "login.json"
+    await _moorage(config, "login", platform.api_url, "--with-token", given=f"{platform.token}\n")
+    folder = tmp_path / "site"
+    await asyncio.to_thread(write_site, folder, "broken")
+    (folder / "Dockerfile").write_text("FROM scratch\nCOPY nosuch /nosuch\n")
+    await put_service(api, "broken-push")
+    pushed = await _moorage(config, "push", "broken-push", str(folder))
+    assert pushed.returncode == 1
+    assert "nosuch" in pushed.stdout
+    assert pushed.stdout.splitlines()[-1].startswith("Failed: ")
