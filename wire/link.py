@@ -51,6 +51,8 @@ class ReplicaReport(Lenient, frozen=True, omit_defaults=True):
     last_lines: tuple[str, ...] = ()
     """The end of its log when it exited or failed its health check; at most 20 lines."""
     image_bytes: int | None = None
+    serving: bool = False
+    """Ingress has taken up its route: new requests reach it."""
 
 
 class HostReport(Lenient, frozen=True):

@@ -224,6 +224,7 @@ class Convergence:
             plan,
             self._recollection.memory,
             busy=self._busy,
+            serving=self._rotation.serving,
             image_bytes=self._lookout.image_bytes,
             outage=self._lookout.outage,
         )

@@ -50,6 +50,7 @@ class Reports:
         memory: Memory,
         *,
         busy: Collection[str],
+        serving: Collection[str],
         image_bytes: Mapping[str, int],
         outage: str | None,
     ) -> None:
@@ -84,6 +85,7 @@ class Reports:
                 reason=reason,
                 last_lines=self._tails.get(name) if name in wrong else (),
                 image_bytes=image_bytes.get(reference),
+                serving=name in serving,
             )
         self._last, self._gone = reports, gone
         self._tails.want(wrong)

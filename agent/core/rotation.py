@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from agent.core.ports import Ingress
-from agent.model.ingress import IngressObserved, IngressState, Process
+from agent.model.ingress import IngressObserved, IngressState, Process, ServerState
 from agent.rules.rotation import shows
 from kit.clock import Clock
 from kit.faults import Fault
@@ -28,6 +28,15 @@ class Rotation:
         """The proxy was last seen to serve what is wanted, but for what it refuses."""
         self.part: Part | None = None
         """How the last application went; None before the first."""
+
+    @property
+    def serving(self) -> frozenset[str]:
+        """The replicas that new requests reach, as far as the proxy was last seen to do what it was told."""
+        if self._kept is None or not self.settled:
+            return frozenset()
+        return frozenset(
+            server.name for route in self._kept.routes for server in route.servers if server.state is ServerState.READY
+        )
 
     async def turn(self, wanted: IngressState, observed: IngressObserved | None) -> bool:
         """Lead the proxy to the state if it needs leading; True when something was done.

@@ -27,6 +27,7 @@ from controld.model.replica import PlacedReplica
 from controld.rules import deployment_log as phases
 from controld.rules.deployment import (
     Begin,
+    Confirm,
     Extend,
     Facts,
     Fail,
@@ -178,7 +179,7 @@ class Steps:
             elif isinstance(step, Fail):
                 await self._fail(facts, step, owner)
                 return None
-            elif isinstance(step, Promote):
+            elif isinstance(step, Confirm):
                 if facts.upload is not None:
                     await self._files.remove(facts.upload.id)
                 return None
@@ -208,8 +209,10 @@ class Steps:
                 await self._start(tx, step, facts, owner)
             case Extend(deadline_at=deadline_at):
                 await self._change(tx, deployment, owner, deadline_at=deadline_at)
-            case Promote():
-                await self._promote(tx, facts, owner)
+            case Promote(deadline_at=deadline_at):
+                await self._promote(tx, facts, owner, deadline_at=deadline_at)
+            case Confirm(late=late):
+                await self._confirm(tx, facts, owner, late=late)
             case Wait() | Work() | Fail():
                 raise AssertionError(f"{step} is not taken in one transaction")
 
@@ -260,26 +263,25 @@ class Steps:
             f"starting: GET {launch.health.path} on port {launch.port}, within {seconds:.0f} s",
         )
 
-    async def _promote(self, tx: Transaction, facts: Facts, owner: str) -> None:
+    async def _promote(self, tx: Transaction, facts: Facts, owner: str, *, deadline_at: dt.datetime) -> None:
+        """Switch: from here on the new replicas are the service, and the old ones drain."""
+        deployment = facts.deployment
+        await self._change(tx, deployment, owner, deadline_at=deadline_at, ready_at=facts.now)
+        await self._launches.promote(tx, deployment.service_id, deployment.id)
+        whole = await self._replicas.list_of_service(tx, deployment.service_id)
+        await self._replicas.drain(tx, [each for each in whole if each.deployment_id != deployment.id], at=facts.now)
+        await self._tell(tx, deployment, phases.HEALTHCHECK, "passed")
+
+    async def _confirm(self, tx: Transaction, facts: Facts, owner: str, *, late: bool) -> None:
         deployment, now = facts.deployment, facts.now
         await self._change(
-            tx,
-            deployment,
-            owner,
-            status=Status.HEALTHY.value,
-            phase_at=now,
-            deadline_at=None,
-            ready_at=now,
-            finished_at=now,
+            tx, deployment, owner, status=Status.HEALTHY.value, phase_at=now, deadline_at=None, finished_at=now
         )
-        await self._launches.promote(tx, deployment.service_id, deployment.id)
         await self._deployments.retire(tx, deployment.service_id, status=Status.INACTIVE, but=deployment.id)
-        whole = await self._replicas.list_of_service(tx, deployment.service_id)
-        await self._replicas.drain(tx, [each for each in whole if each.deployment_id != deployment.id], at=now)
         await self._artifacts.prune(tx, deployment.service_id, keep=self._kept_artifacts)
         await self._drop_upload(tx, facts)
-        await self._tell(tx, deployment, phases.HEALTHCHECK, "passed")
-        await self._tell(tx, deployment, phases.HEALTHY, f"deployment {deployment.number} takes the traffic")
+        word = "is healthy; its node has not said that ingress leads to it" if late else "takes the traffic"
+        await self._tell(tx, deployment, phases.HEALTHY, f"deployment {deployment.number} {word}")
 
     async def _fail(self, facts: Facts, step: Fail, owner: str) -> None:
         deployment = facts.deployment

@@ -128,6 +128,8 @@ class Deployments:
             deployment = await self._deployments.find(tx, deployment_id)
             launch = await self._check(tx, caller, deployment, operation="deployment.cancel")
             assert deployment is not None
+            if launch.promoted_deployment_id == deployment.id:
+                raise DeploymentFinished("cannot cancel deployment: it has taken the traffic already")
             who = caller.username or "the holder of the setup secret"
             if not await self._deployments.request_cancel(
                 tx, deployment_id, at=self._clock.now(), reason=f"cancelled by {who}"

@@ -36,6 +36,7 @@ class Timing:
     build: dt.timedelta = dt.timedelta(minutes=15)
     pull: dt.timedelta = dt.timedelta(minutes=10)
     start: dt.timedelta = dt.timedelta(seconds=60)
+    switch: dt.timedelta = dt.timedelta(seconds=10)
     at_once: int = 8
 
 
@@ -110,7 +111,16 @@ class Extend:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Promote:
-    """Every new replica is healthy: switch."""
+    """Every new replica is healthy: switch, and give ingress until the deadline to follow."""
+
+    deadline_at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Confirm:
+    """Ingress leads to the new replicas, or `late` has not said so in time: the deployment is done."""
+
+    late: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -121,16 +131,18 @@ class Fail:
     lines: tuple[str, ...] = ()
 
 
-Step = Wait | Hold | Begin | Work | Start | Extend | Promote | Fail
+Step = Wait | Hold | Begin | Work | Start | Extend | Promote | Confirm | Fail
 
 
 def decide_step(facts: Facts, timing: Timing) -> Step:
     """The step to take now.
 
-    Whatever nodes report or fail to report, repeated asking at growing moments ends in `Promote` or `Fail`, once the
+    Whatever nodes report or fail to report, repeated asking at growing moments ends in `Confirm` or `Fail`, once the
     older deployments of the service have ended.
     """
     deployment = facts.deployment
+    if deployment.status is Status.STARTING and facts.launch.promoted_deployment_id == deployment.id:
+        return _decide_switching(facts)
     if deployment.cancel_requested_at is not None:
         return Fail(deployment.reason or "cancelled")
     match deployment.status:
@@ -242,7 +254,7 @@ def _decide_starting(facts: Facts, timing: Timing) -> Step:
     if not seen or any(each.node is None for each in seen):
         return Fail("a node was removed while the new replicas started on it")
     if all(each.is_healthy for each in seen):
-        return Promote()
+        return Promote(now + timing.switch)
     waited_for = [each for each in seen if not each.is_healthy]
     if all(each.is_doomed for each in waited_for):
         return _describe_failure(waited_for[0], late=False)
@@ -254,6 +266,15 @@ def _decide_starting(facts: Facts, timing: Timing) -> Step:
         if later - deadline_at >= _EXTEND_BY_AT_LEAST:
             return Extend(later)
     return Wait()
+
+
+def _decide_switching(facts: Facts) -> Step:
+    """After the switch nothing takes it back; only when it is told as done is open."""
+    seen = [_Seen.of(replica, facts.nodes) for replica in facts.replicas]
+    if all(each.report is not None and each.report.serving for each in seen):
+        return Confirm(late=False)
+    deadline_at = facts.deployment.deadline_at
+    return Confirm(late=True) if deadline_at is None or facts.now >= deadline_at else Wait()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -44,11 +44,18 @@ class FakeFleet:
         restarts: int = 0,
         reason: str | None = None,
         last_lines: tuple[str, ...] = (),
+        serving: bool | None = None,
     ) -> None:
-        """Have the node report this of a replica."""
+        """Have the node report this of a replica; a healthy one takes requests unless told otherwise."""
         node = self.nodes[node_id]
         report = ReplicaReport(
-            id=replica_id, state=state, since_at=HEARD, restarts=restarts, reason=reason, last_lines=last_lines
+            id=replica_id,
+            state=state,
+            since_at=HEARD,
+            restarts=restarts,
+            reason=reason,
+            last_lines=last_lines,
+            serving=state is ReplicaState.HEALTHY if serving is None else serving,
         )
         self.nodes[node_id] = dataclasses.replace(node, replicas={**node.replicas, replica_id: report})
 

@@ -16,6 +16,7 @@ from controld.model.node import NodeState
 from controld.model.replica import PlacedReplica
 from controld.rules.deployment import (
     Begin,
+    Confirm,
     Extend,
     Facts,
     Fail,
@@ -169,10 +170,15 @@ class _World:
             case Start(node_ids=node_ids, deadline_at=deadline_at):
                 self.change(status=Status.STARTING, deadline_at=deadline_at)
                 self.facts = dataclasses.replace(self.facts, replicas=tuple(map(make_replica, range(2), node_ids)))
-            case Promote():
+            case Promote(deadline_at=deadline_at):
                 assert self.all_healthy()
+                self.change(deadline_at=deadline_at)
+                launch = dataclasses.replace(self.facts.launch, promoted_deployment_id="d")
+                self.facts = dataclasses.replace(self.facts, launch=launch)
+            case Confirm():
                 self.change(status=Status.HEALTHY)
             case Fail():
+                assert self.facts.launch.promoted_deployment_id is None
                 self.change(status=Status.FAILED)
         return not self.facts.deployment.status.is_finished
 
@@ -213,7 +219,7 @@ def test_any_course_of_events_ends_within_the_deadlines(
     for seconds, node_state, replica_states, restarts, outcome, crashes in [*course, *calm]:
         elapsed += seconds
         reports = [
-            ReplicaReport(id=f"r{index}", state=state, since_at=NOW, restarts=restarts)
+            ReplicaReport(id=f"r{index}", state=state, since_at=NOW, restarts=restarts, serving=restarts % 2 == index)
             for index, state in enumerate(replica_states)
         ]
         node = make_node("n1", node_state, *reports)
