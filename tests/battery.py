@@ -196,7 +196,7 @@ class Battery:
         assert _SECRET in str(records[0].exc_info[1])
 
     async def test_an_id_that_is_no_uuid_is_refused(self, subject: Subject, http: ClientSession) -> None:
-        for bad in ("x", _ID.upper(), f"{_ID}0", f"%20{_ID}", f"{_ID}%0A"):
+        for bad in ("x", _ID.replace("-", ""), f"{_ID}0", f"%20{_ID}", f"{_ID}%0A"):
             async with http.get(f"{subject.base}/things/{bad}", headers=subject.credential) as answer:
                 assert answer.status == subject.status_of(Kind.INVALID), bad
 

@@ -67,8 +67,10 @@ class Tokens:
             raise Invalid(f"cannot create token: its name is longer than {NAME_LIMIT} characters")
         check_text(name, what="name")
         now = self._clock.now()
-        if expires_at is not None and expires_at <= now:
-            raise Invalid("cannot create token: it would have expired already")
+        if expires_at is not None:
+            if expires_at <= now:
+                raise Invalid("cannot create token: it would have expired already")
+            expires_at = _in_utc(expires_at)
         secret = PREFIX + self._ids.new_secret()
         token = ApiToken(
             id=self._ids.new_id(),
@@ -118,3 +120,10 @@ def _owner(caller: Caller) -> str:
     if caller.user_id is None:
         raise Forbidden("cannot use API tokens with the setup secret: sign in as a user")
     return caller.user_id
+
+
+def _in_utc(moment: dt.datetime) -> dt.datetime:
+    try:
+        return moment.astimezone(dt.UTC)
+    except OverflowError as error:
+        raise Invalid("cannot create token: expires_at is past the year 9999") from error

@@ -125,11 +125,11 @@ async def _ready(bound: Bound, ask: Ask) -> None:
     if surface.before is not None and route.throttled:
         surface.before(request)
     if not surface.credential_first:
-        _check_ids(bound, ask.path)
+        _read_ids(bound, ask)
     if route.access != PUBLIC:
         ask.caller = await _authenticate(surface, request)
     if surface.credential_first:
-        _check_ids(bound, ask.path)
+        _read_ids(bound, ask)
     if bound.decode_query is not None:
         ask.query = bound.decode_query(request.raw_path.partition("?")[2])
     if bound.decode_body is not None:
@@ -179,10 +179,14 @@ async def _authenticate(surface: Surface, request: web.Request) -> Any:
     return caller
 
 
-def _check_ids(bound: Bound, path: Mapping[str, str]) -> None:
+def _read_ids(bound: Bound, ask: Ask) -> None:
     for name in bound.ids:
-        if _UUID.fullmatch(path[name]) is None:
-            raise Invalid(f"cannot read path: {name} is not a lowercase UUID", details={"field": name})
+        value = ask.path[name]
+        if _UUID.fullmatch(value) is not None:
+            continue
+        if _UUID.fullmatch(value.lower()) is None:
+            raise Invalid(f"cannot read path: {name} is not a UUID", details={"field": name})
+        ask.path = {**ask.path, name: value.lower()}
 
 
 def _wants_websocket(request: web.Request) -> bool:

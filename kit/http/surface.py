@@ -81,8 +81,8 @@ class Route:
     `path` has parameters as `{service_id}`, or `{rest:.+}` with a pattern; `access` is the least role that may call, as
     the surface words it ("public" asks for no credential). `body` is the type decoded from JSON; `raw_body` names the
     content type of a body that the handler streams itself, without a cap. `answer` is the type of the result, `stream`
-    the content type of a stream or "websocket". Parameters called `id` or `*_id` must be lowercase UUIDs unless
-    `free_path`. `throttled` rows run the surface's `before`.
+    the content type of a stream or "websocket". Parameters called `id` or `*_id` must be UUIDs, and reach the
+    handler in lowercase, unless `free_path`. `throttled` rows run the surface's `before`.
     """
 
     method: str

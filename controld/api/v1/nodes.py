@@ -29,7 +29,9 @@ def routes(nodes: Nodes, enrolment: Enrolment) -> tuple[Route, ...]:
 
     async def create_join_token(ask: Ask) -> JoinTokenShape:
         body: JoinTokenAsked = ask.body
-        return render_join_token(await enrolment.create_token(ask.caller, node_id=body.node_id))
+        return render_join_token(
+            await enrolment.create_token(ask.caller, node_id=None if body.node_id is None else str(body.node_id))
+        )
 
     async def delete_node(ask: Ask) -> DeletedShape:
         removal: NodeRemoval = ask.query
@@ -40,7 +42,7 @@ def routes(nodes: Nodes, enrolment: Enrolment) -> tuple[Route, ...]:
         Route(
             method="GET",
             path="/v1/nodes",
-            access="super_admin",
+            access="super-admin",
             handler=list_nodes,
             summary="Every node and when it was last heard, oldest first",
             answer=list[NodeShape],
@@ -49,7 +51,7 @@ def routes(nodes: Nodes, enrolment: Enrolment) -> tuple[Route, ...]:
         Route(
             method="POST",
             path="/v1/nodes/join-tokens",
-            access="super_admin",
+            access="super-admin",
             handler=create_join_token,
             summary="Make a join token; it is told this once and serves once",
             body=JoinTokenAsked,
@@ -60,7 +62,7 @@ def routes(nodes: Nodes, enrolment: Enrolment) -> tuple[Route, ...]:
         Route(
             method="GET",
             path="/v1/nodes/{node_id}",
-            access="super_admin",
+            access="super-admin",
             handler=get_node,
             summary="One node and when it was last heard",
             answer=NodeShape,
@@ -69,7 +71,7 @@ def routes(nodes: Nodes, enrolment: Enrolment) -> tuple[Route, ...]:
         Route(
             method="DELETE",
             path="/v1/nodes/{node_id}",
-            access="super_admin",
+            access="super-admin",
             handler=delete_node,
             summary="Remove a node: its certificate is refused from then on; with replicas only by force=true",
             query=NodeRemoval,

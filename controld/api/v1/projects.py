@@ -111,7 +111,7 @@ def _member_routes(members: Members) -> tuple[Route, ...]:
     async def put_member(ask: Ask) -> MembershipShape:
         body: MemberAsked = ask.body
         return render_membership(
-            await members.put(ask.caller, ask.path["project_id"], user_id=body.user_id, role=body.role)
+            await members.put(ask.caller, ask.path["project_id"], user_id=str(body.user_id), role=body.role)
         )
 
     async def remove_member(ask: Ask) -> RemovedShape:

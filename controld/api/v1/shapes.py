@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 
@@ -14,8 +15,8 @@ from controld.model.role import Role
 from controld.model.user import ApiToken, Session, User
 from wire.base import Lenient
 
-Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
-"""A UUID, lowercase and hyphenated."""
+Id = UUID
+"""An id as it is asked for, in either case; `str` of it is the lowercase form that is kept and told."""
 
 
 class LoginAsked(Lenient, frozen=True):
@@ -123,7 +124,8 @@ class UserAsked(Lenient, frozen=True):
 
     username: str
     password: str
-    is_super_admin: bool = False
+    is_super_admin: bool | None = None
+    """Null and absent mean false."""
 
 
 class UserShape(Lenient, frozen=True):

@@ -106,18 +106,18 @@ def read_request(asked: DeploymentAsked) -> DeploymentRequest:
     """The request as the core has it."""
     match asked:
         case GitAsked():
-            return GitRequest(service_id=asked.service_id, repo_url=asked.repo_url, git_ref=asked.git_ref)
+            return GitRequest(service_id=str(asked.service_id), repo_url=asked.repo_url, git_ref=asked.git_ref)
         case ImageAsked():
-            return ImageRequest(service_id=asked.service_id, image=asked.image)
+            return ImageRequest(service_id=str(asked.service_id), image=asked.image)
         case UploadAsked():
             return UploadRequest(
-                service_id=asked.service_id,
+                service_id=str(asked.service_id),
                 upload_id=asked.upload_id,
                 dockerfile_path=asked.dockerfile_path,
                 context_path=asked.context_path,
             )
         case RedeployAsked():
-            return RedeployRequest(service_id=asked.service_id)
+            return RedeployRequest(service_id=str(asked.service_id))
 
 
 def render_upload(upload: Upload) -> UploadShape:

@@ -23,7 +23,7 @@ from controld.model.service import (
 from kit.faults import Invalid
 from wire.base import Lenient
 
-_NO_ID: Final = "00000000-0000-0000-0000-000000000000"
+_NO_ID: Final = Id(int=0)
 """What older clients send for a service that has no id yet."""
 
 
@@ -105,8 +105,8 @@ class ServiceDomainShape(Lenient, frozen=True):
 def read_service(asked: ServiceAsked) -> ServiceDraft:
     """What the caller wants; raises Invalid for a credential on an external image."""
     return ServiceDraft(
-        id=None if asked.id == _NO_ID else asked.id,
-        project_id=asked.project_id,
+        id=None if asked.id is None or asked.id == _NO_ID else str(asked.id),
+        project_id=str(asked.project_id),
         name=asked.name,
         domains=tuple(domain.strip() for domain in asked.domains),
         source=_read_source(asked.source),
@@ -167,7 +167,8 @@ def _read_source(shape: SourceShape) -> ServiceSource:
         case ExternalImageSourceShape():
             if shape.credential is not None:
                 raise Invalid("cannot save source: an external image takes no credential; use a registry")
-            return ExternalImageSource(image=shape.image, registry_id=shape.registry_id, image_ref=shape.image_ref)
+            registry_id = None if shape.registry_id is None else str(shape.registry_id)
+            return ExternalImageSource(image=shape.image, registry_id=registry_id, image_ref=shape.image_ref)
         case UploadSourceShape():
             return UploadSource()
 
@@ -184,7 +185,9 @@ def _render_source(source: ServiceSource) -> SourceShape:
             )
         case ExternalImageSource():
             return ExternalImageSourceShape(
-                image=source.image, registry_id=source.registry_id, image_ref=source.image_ref
+                image=source.image,
+                registry_id=None if source.registry_id is None else Id(source.registry_id),
+                image_ref=source.image_ref,
             )
         case UploadSource():
             return UploadSourceShape()

@@ -28,7 +28,7 @@ def routes(tokens: Tokens) -> tuple[Route, ...]:
             ask.caller,
             name=body.name,
             expires_at=body.expires_at,
-            project_id=body.project_id,
+            project_id=None if body.project_id is None else str(body.project_id),
             role_ceiling=body.role,
         )
         return render_issued_token(issued)

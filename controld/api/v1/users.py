@@ -30,7 +30,7 @@ def routes(users: Users) -> tuple[Route, ...]:
         body: UserAsked = ask.body
         return render_user(
             await users.create(
-                ask.caller, username=body.username, password=body.password, is_super_admin=body.is_super_admin
+                ask.caller, username=body.username, password=body.password, is_super_admin=body.is_super_admin or False
             )
         )
 

@@ -275,3 +275,20 @@ async def test_a_deleted_service_is_gone_with_the_next_ask(app: App) -> None:
         assert (await _ask(http, "DELETE", path))[0] == 200
         assert (await _ask(http, "GET", path))[0] == 404
         assert (await _ask(http, "DELETE", path))[0] == 404
+
+
+async def test_an_id_is_read_in_either_case_and_told_in_lowercase(app: App) -> None:
+    project_id = await app.add_project()
+    ada = await app.add_user("ada")
+    async with app.serve() as http:
+        _, made = await _ask(http, "POST", "/v1/services", service_body(project_id.upper()))
+        assert made["project_id"] == project_id
+        body = service_body(project_id, id=made["id"].upper())
+        assert (await _ask(http, "PUT", f"/v1/services/{made['id'].upper()}", body)) == (200, made)
+        members = f"/v1/projects/{project_id.upper()}/members"
+        _, member = await _ask(http, "POST", members, {"user_id": ada.id.upper(), "role": "viewer"})
+        assert member == {"user_id": ada.id, "project_id": project_id, "role": "viewer"}
+        request = {"source": "external_image", "service_id": made["id"].upper(), "image": "x"}
+        _, deployment = await _ask(http, "POST", "/v1/deployments", request)
+        assert deployment["service_id"] == made["id"]
+        assert deployment["request"]["service_id"] == made["id"]

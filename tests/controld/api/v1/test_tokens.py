@@ -54,3 +54,15 @@ async def test_a_limited_token_cannot_make_one_without_limits(app: App) -> None:
         assert (await ask(http, "PUT", f"/v1/projects/{project_id}", {}, headers=limited))[0] == 403
         missing = {"name": "x", "project_id": "018f3a5c-7b1e-7c3a-9d2f-0123456789ab"}
         assert (await ask(http, "POST", "/v1/api-tokens", missing, headers=owner))[0] == 404
+
+
+async def test_the_end_of_a_token_is_told_in_utc_and_lies_within_the_calendar(app: App) -> None:
+    owner = bearer(await app.token_of("ada"))
+    async with app.serve() as http:
+        body = {"name": "ci", "expires_at": "2030-01-01T00:00:00+02:00"}
+        _, made = await ask(http, "POST", "/v1/api-tokens", body, headers=owner)
+        assert made["expires_at"] == "2029-12-31T22:00:00Z"
+        _, listed = await ask(http, "GET", "/v1/api-tokens", headers=owner)
+        assert listed[0]["expires_at"] == made["expires_at"]
+        late = {"name": "ci", "expires_at": "9999-12-31T23:59:59-14:00"}
+        assert (await ask(http, "POST", "/v1/api-tokens", late, headers=owner))[0] == 400

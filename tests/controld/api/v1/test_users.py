@@ -75,3 +75,10 @@ async def test_the_directory_is_for_those_who_choose_members(app: App) -> None:
         status, found = await ask(http, "GET", "/v1/users/directory", headers=bearer(token))
         assert status == 200
         assert [sorted(each) for each in found] == [["id", "username"]]
+
+
+async def test_a_flag_of_null_means_what_its_absence_means(app: App) -> None:
+    async with app.serve() as http:
+        body = {"username": "ada", "password": "correct horse battery", "is_super_admin": None}
+        status, made = await ask(http, "POST", "/v1/users", body, headers=bearer(SETUP_SECRET))
+        assert (status, made["is_super_admin"]) == (201, False)
