@@ -83,6 +83,12 @@ class StartFailed(Invalid):
     code = "start_failed"
 
 
+class NetworkGone(StartFailed):
+    """The network that the container was made in was removed; another of that name does not help it."""
+
+    code = "network_gone"
+
+
 class ContextMissing(Conflict):
     """The build's context is not staged on this node and has to be sent."""
 

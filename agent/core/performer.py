@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.core.ports import Engine
 from agent.model.engine import Image
-from agent.model.plan import Action, CreateContainer, PullImage, RemoveContainer, StartContainer, StopContainer
+from agent.model.plan import Action, CreateContainer, PullImage, RemoveContainer, ReplaceContainer, StartContainer, StopContainer
 from agent.rules.containers import render_container
 
 
@@ -43,6 +43,9 @@ class Performer:
                 await self._engine.start_container(container_id)
             case StopContainer(container_id=container_id, grace_seconds=grace_seconds):
                 await self._engine.stop_container(container_id, grace_seconds=grace_seconds)
+            case ReplaceContainer(container_id=container_id, grace_seconds=grace_seconds):
+                await self._engine.stop_container(container_id, grace_seconds=grace_seconds)
+                await self._engine.remove_container(container_id)
             case RemoveContainer(container_id=container_id):
                 await self._engine.remove_container(container_id)
         return None

@@ -11,7 +11,7 @@ from typing import Final
 from agent.core.faults import EngineUnavailable
 from agent.model import labels
 from agent.model.engine import EngineEvent, EventKind
-from agent.model.plan import Action, Memory, StopContainer
+from agent.model.plan import Action, Memory, ReplaceContainer, StopContainer
 from agent.model.standing import Standing
 from agent.rules.restarts import count_exits, explain_exit, note_hold, note_setback, note_stop
 from kit.clock import Clock
@@ -79,7 +79,7 @@ class Recollection:
 
     def begin(self, action: Action) -> None:
         """Expect the exit that the action is about to cause."""
-        if not isinstance(action, StopContainer):
+        if not isinstance(action, StopContainer | ReplaceContainer):
             return
         known = self.memory.of(action.replica_id)
         if action.because is None:
@@ -98,7 +98,7 @@ class Recollection:
             if fault is None:
                 known = dataclasses.replace(known, setback=None)
             else:
-                if isinstance(action, StopContainer):
+                if isinstance(action, StopContainer | ReplaceContainer):
                     known = dataclasses.replace(known, stopping=False)
                 if not isinstance(fault, EngineUnavailable):
                     known = note_setback(known, fault, now=self._clock.monotonic())

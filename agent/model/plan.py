@@ -126,7 +126,22 @@ class RemoveContainer:
         return self.replica_id
 
 
-Action: TypeAlias = PullImage | CreateContainer | StartContainer | StopContainer | RemoveContainer
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceContainer:
+    """Stop and remove a container that no start can mend, so that its replica gets another; `because` says why."""
+
+    replica_id: str
+    container_id: str
+    grace_seconds: int
+    because: str
+
+    @property
+    def key(self) -> str:
+        """What no other action may work on meanwhile."""
+        return self.replica_id
+
+
+Action: TypeAlias = PullImage | CreateContainer | StartContainer | StopContainer | RemoveContainer | ReplaceContainer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

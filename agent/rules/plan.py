@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from agent.model.engine import ContainerState
+from agent.model.engine import Container, ContainerState
 from agent.model.plan import (
     Action,
     CreateContainer,
@@ -13,6 +13,7 @@ from agent.model.plan import (
     Plan,
     PullImage,
     RemoveContainer,
+    ReplaceContainer,
     Snapshot,
     StartContainer,
     StopContainer,
@@ -32,6 +33,7 @@ START_PATIENCE_SECONDS: Final = 300.0
 """How long a run may take to become healthy for the first time before it is restarted."""
 SIBLING_GAP_SECONDS: Final = 30.0
 """Between two restarts for bad health within one service: a cause they share must not stop them all at once."""
+_NETWORK_GONE: Final = "network_gone"
 
 
 def plan_node(spec: NodeSpec, seen: Snapshot, memory: Memory, *, now: float, registry_port: int) -> Plan:
@@ -135,6 +137,8 @@ def _plan_replica(
         case ContainerState.CREATED | ContainerState.EXITED:
             if wait > 0:
                 return wait
+            if known.setback is not None and known.setback.code == _NETWORK_GONE:
+                return _replace(standing, container, because="the network that it was made in is gone")
             return StartContainer(replica_id=standing.replica.id, container_id=container.id)
         case ContainerState.DEAD:
             return RemoveContainer(replica_id=standing.replica.id, container_id=container.id)
@@ -142,6 +146,9 @@ def _plan_replica(
             if known.exits < RAPID_EXITS:
                 return None
             return StopContainer(replica_id=standing.replica.id, container_id=container.id, grace_seconds=1)
+        case ContainerState.RUNNING if container.ip is None:
+            # A start leaves it as it is: whoever takes a container from its network takes it for good.
+            return wait if wait > 0 else _replace(standing, container, because="it was taken from the node's network")
         case ContainerState.RUNNING:
             return _mend(standing, standings, memory, now=now)
         case ContainerState.PAUSED | ContainerState.REMOVING:
@@ -156,6 +163,15 @@ def _make(standing: Standing, seen: Snapshot, registry_port: int) -> Action | st
     if replica.origin is Origin.LOCAL:
         return f"cannot start it: the image {replica.image} is not on this node and comes from no registry"
     return PullImage(replica_id=replica.id, reference=reference, hosted=replica.origin is Origin.HOSTED)
+
+
+def _replace(standing: Standing, container: Container, *, because: str) -> ReplaceContainer:
+    return ReplaceContainer(
+        replica_id=standing.replica.id,
+        container_id=container.id,
+        grace_seconds=standing.replica.stop_seconds,
+        because=because,
+    )
 
 
 def _mend(

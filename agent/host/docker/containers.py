@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from agent.core.faults import (
     ContainerNameTaken,
     EngineRefused,
     ImageNotFound,
+    NetworkGone,
     NetworkNameTaken,
     NotOurs,
     StartFailed,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 _INSPECTS_AT_ONCE = 8
 _CREATE_TRIES = 3
+_NETWORK_GONE = re.compile(r"network \S+ not found", re.IGNORECASE)
 
 
 class EngineContainers:
@@ -87,7 +90,7 @@ class EngineContainers:
         raise ContainerNameTaken(f"cannot {doing}: the name is taken again and again while it is made free")
 
     async def start(self, container_id: str) -> None:
-        """Start it; raises StartFailed with the engine's reason."""
+        """Start it; raises StartFailed with the engine's reason, which is NetworkGone where no start can help."""
         doing = f"start container {container_id[:12]}"
         await self.inspect(container_id, doing=doing)
         self.forget(container_id)
@@ -96,6 +99,8 @@ class EngineContainers:
         except EngineRefused as refused:
             if refused.engine_status == 404 and "no such container" in refused.reason.lower():
                 raise ContainerGone(refused.message) from refused
+            if refused.engine_status == 404 and _NETWORK_GONE.search(refused.reason):
+                raise NetworkGone(refused.message) from refused
             raise StartFailed(refused.message) from refused
         finally:
             self.forget(container_id)

@@ -363,3 +363,14 @@ def _hold(world: World, name: str, sessions: int):  # type: ignore[no-untyped-de
         for backend in world.ingress.backends
     )
     return dataclasses.replace(world.ingress, backends=backends)
+
+
+def test_a_container_taken_from_its_network_is_replaced_since_no_start_gives_it_an_address_again() -> None:
+    replica = make_replica("r1")
+    lost = dataclasses.replace(make_container("c1", replica), ip=None)
+    world = World([lost], images=frozenset({replica.image}))
+    spec = make_spec(replica)
+    for _ in range(6):
+        world.turn(spec)
+    assert "c1" not in world.containers
+    assert world.ready("svc-id-web") == {"r1"}

@@ -15,6 +15,7 @@ from agent.model.plan import (
     Plan,
     PullImage,
     RemoveContainer,
+    ReplaceContainer,
     Snapshot,
     StartContainer,
     StopContainer,
@@ -191,6 +192,11 @@ class World:
                     ip=None,
                     finished_at=START + dt.timedelta(seconds=self.now),
                 )
+            case ReplaceContainer(container_id=container_id, because=because):
+                self.memory = self.memory.remember(
+                    action.replica_id, note_stop(self.memory.of(action.replica_id), because, now=self.now)
+                )
+                del self.containers[container_id]
             case RemoveContainer(container_id=container_id):
                 assert self.containers[container_id].state is not ContainerState.RUNNING
                 del self.containers[container_id]

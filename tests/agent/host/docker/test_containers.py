@@ -12,7 +12,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from agent.core.faults import NetworkNameTaken, StartFailed
+from agent.core.faults import NetworkGone, NetworkNameTaken, StartFailed
 from agent.host.docker.engine import DockerEngine
 from agent.model.engine import Container, ContainerState, EventKind
 from tests.fixtures.engine import SpecMaker
@@ -166,3 +166,19 @@ async def test_removals_at_once_of_one_container_all_succeed(real_engine: Docker
     await real_engine.start_container(id_)
     await asyncio.gather(*(real_engine.remove_container(id_) for _ in range(4)))
     assert await real_engine.list_containers() == ()
+
+
+async def test_a_container_whose_network_was_removed_says_so_when_it_is_started(
+    real_engine: DockerEngine, make_spec: SpecMaker, docker_engine: docker.DockerClient, engine_node_id: str
+) -> None:
+    network = f"moorage-{engine_node_id}"
+    await real_engine.ensure_network(network)
+    id_ = await real_engine.create_container(make_spec(network=network))
+    await real_engine.start_container(id_)
+    await real_engine.stop_container(id_, grace_seconds=0)
+    docker_engine.api.remove_network(network)
+    with pytest.raises(NetworkGone):
+        await real_engine.start_container(id_)
+    await real_engine.ensure_network(network)
+    with pytest.raises(NetworkGone):
+        await real_engine.start_container(id_)
