@@ -39,6 +39,7 @@ from agent.host.node import HostReader
 from agent.host.probe import HttpProbe
 from agent.host.registry_upstream import RegistryUpstream
 from agent.host.spec_file import DiskSpecFile
+from agent.loops.janitor import Janitor
 from agent.loops.renewal import Renewal
 from agent.loops.sampler import Sampler
 from agent.loops.watcher import Watcher
@@ -129,6 +130,7 @@ async def _start(node: _Node) -> None:
     node.tasks.start("events", Watcher(engine, listeners, node.clock).run())
     node.tasks.start("sampler", sampler.run())
     node.tasks.start("link", link.run())
+    node.tasks.start("janitor", _make_janitor(node, engine, convergence).run())
     node.tasks.start("renewal", Renewal(node.enrolment, node.clock).run())
 
 
@@ -197,9 +199,11 @@ def _make_metrics(
     node: _Node, engine: DockerEngine, convergence: Convergence, requests: RecentRequests
 ) -> tuple[Metrics, Sampler]:
     settings = node.settings
+    cgroups = CgroupReader(proc_dir=settings.proc_dir, cgroup_dir=settings.cgroup_dir, clock=node.clock)
+    node.stack.push_async_callback(cgroups.close)
     metrics = Metrics(
         engine,
-        CgroupReader(proc_dir=settings.proc_dir, cgroup_dir=settings.cgroup_dir, clock=node.clock),
+        cgroups,
         HostReader(proc_dir=settings.proc_dir, disk_path=settings.disk_path, clock=node.clock),
         spec=lambda: convergence.spec,
     )
@@ -211,6 +215,20 @@ def _make_metrics(
         sample_seconds=settings.sample_seconds,
     )
     return metrics, sampler
+
+
+def _make_janitor(node: _Node, engine: DockerEngine, convergence: Convergence) -> Janitor:
+    settings = node.settings
+    return Janitor(
+        engine,
+        spec=lambda: convergence.spec,
+        clock=node.clock,
+        node_id=node.identity.node_id,
+        registry_port=settings.loopback_port,
+        kept=settings.images_kept,
+        idle_seconds=settings.images_idle_seconds,
+        pace_seconds=settings.images_sweep_seconds,
+    )
 
 
 async def _serve_loopback(node: _Node, convergence: Convergence) -> None:

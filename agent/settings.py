@@ -86,6 +86,14 @@ class Settings:
         2 * 1024**3, "Most bytes that a build's context may unpack to.", unit="bytes", check=at_least(1)
     )
 
+    images_kept: int = setting(
+        3, "Newest images of ours kept for each service, besides those that run.", check=at_least(0)
+    )
+    images_idle_seconds: float = setting(
+        3600.0, "An image of ours without use for so long is removed.", unit="s", check=_positive
+    )
+    images_sweep_seconds: float = setting(600.0, "Pace of looking for images without use.", unit="s", check=_positive)
+
     stop_grace_seconds: float = setting(
         5.0, "How long open requests may go on when the agent stops.", unit="s", check=at_least(0)
     )

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from agent.core.ports import Engine
 from agent.model.engine import Image
-from agent.model.plan import Action, CreateContainer, PullImage, RemoveContainer, ReplaceContainer, StartContainer, StopContainer
+from agent.model.plan import (
+    Action,
+    CreateContainer,
+    PullImage,
+    RemoveContainer,
+    ReplaceContainer,
+    StartContainer,
+    StopContainer,
+)
 from agent.rules.containers import render_container
 
 

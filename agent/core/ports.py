@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from agent.model.engine import Container, ContainerSpec, EngineEvent, EngineInfo, Image, RawLine
+from agent.model.engine import Container, ContainerSpec, EngineEvent, EngineInfo, HeldImage, Image, RawLine
 from agent.model.identity import Identity
 from agent.model.ingress import ApplyResult, IngressObserved, IngressState
 from agent.model.observed import Observed
@@ -53,6 +53,10 @@ class Engine(Protocol):
 
     async def find_image(self, reference: str) -> Image | None:
         """The image that the reference names in the engine, or None."""
+        ...
+
+    async def list_images(self) -> tuple[HeldImage, ...]:
+        """Every image that carries a node's label, this node's or another's, layers of other images left out."""
         ...
 
     async def pull_image(

@@ -9,6 +9,7 @@ import os
 import ssl
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -106,7 +107,8 @@ class IdentityFiles:
 
         def work() -> ssl.SSLContext:
             identity = self._demand()
-            return self._follow(tls.client_context(authority_pem=identity.authority_pem, certificate=self._pair))
+            with self._naming_file():
+                return self._follow(tls.client_context(authority_pem=identity.authority_pem, certificate=self._pair))
 
         return await asyncio.to_thread(work)
 
@@ -115,13 +117,26 @@ class IdentityFiles:
 
         def work() -> ssl.SSLContext:
             identity = self._demand()
-            return self._follow(
-                tls.server_context(
-                    certificate=self._pair, key=self._pair, authority_pem=identity.authority_pem, client_required=True
+            with self._naming_file():
+                return self._follow(
+                    tls.server_context(
+                        certificate=self._pair,
+                        key=self._pair,
+                        authority_pem=identity.authority_pem,
+                        client_required=True,
+                    )
                 )
-            )
 
         return await asyncio.to_thread(work)
+
+    @contextlib.contextmanager
+    def _naming_file(self) -> Iterator[None]:
+        try:
+            yield
+        except ssl.SSLError as error:
+            raise IdentityUnreadable(
+                f"cannot use the certificates in {self._file}: {error}; put a copy back, or enrol this machine again"
+            ) from error
 
     def _demand(self) -> Identity:
         identity = self._read()

@@ -73,6 +73,18 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldImage:
+    """An image that carries our label, with everything that names it."""
+
+    id: str
+    references: tuple[str, ...]
+    """Tags and digests, each with its repository; empty for an image that lost its last name."""
+    node_id: str
+    """Of the node that built it."""
+    created_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
     """The engine itself."""
 

@@ -268,6 +268,10 @@ async def test_a_build_tells_its_lines_and_leaves_the_image(bench: Bench, tmp_pa
     assert any("FROM scratch" in line for line in lines)
     assert image is not None
     assert image.digests == ()
+    held = next(one for one in await bench.engine.list_images() if one.id == image.id)
+    assert (held.references, held.node_id) == ((tag,), bench.node_id)
+    untouched = await bench.engine.find_image(bench.image)
+    assert untouched is None or untouched.id not in {one.id for one in await bench.engine.list_images()}
     await bench.engine.tag_image(image.id, f"{tag}-again")
     await bench.engine.remove_image(tag)
     await bench.engine.remove_image(tag)

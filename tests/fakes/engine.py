@@ -26,6 +26,7 @@ from agent.model.engine import (
     EngineEvent,
     EngineInfo,
     EventKind,
+    HeldImage,
     Image,
     RawLine,
 )
@@ -51,6 +52,7 @@ class FakeEngine:
         self.start_seconds = 0.0
         self.registry: dict[str, Image | Fault] = {}
         self.images: dict[str, Image] = {}
+        self.built: dict[str, HeldImage] = {}
         self.networks: set[str] = set()
         self.start_errors: dict[str, str] = {}
         self.exits: dict[str, int] = {}
@@ -153,6 +155,15 @@ class FakeEngine:
         self._check()
         return self._find(reference)
 
+    async def list_images(self) -> tuple[HeldImage, ...]:
+        self._check()
+        names = {id_: tuple(name for name, image in self.images.items() if image.id == id_) for id_ in self.built}
+        return tuple(
+            dataclasses.replace(held, references=(*names[id_], *held.references))
+            for id_, held in self.built.items()
+            if names[id_]
+        )
+
     async def pull_image(
         self,
         reference: str,
@@ -212,7 +223,10 @@ class FakeEngine:
                 self.cancelled_builds.append(tag)
         if self.build_fault is not None:
             raise self.build_fault
-        self.add_image(tag)
+        image = self.add_image(tag)
+        self.built[image.id] = HeldImage(
+            id=image.id, references=image.digests, node_id=self.node_id, created_at=self._clock.now()
+        )
 
     async def remove_image(self, reference: str) -> None:
         self._check()

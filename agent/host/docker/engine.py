@@ -15,7 +15,7 @@ from agent.host.docker.events import EngineEvents
 from agent.host.docker.images import EngineImages
 from agent.host.docker.logs import EngineLogs
 from agent.host.docker.session import EngineSession
-from agent.model.engine import Container, ContainerSpec, EngineEvent, EngineInfo, Image, RawLine
+from agent.model.engine import Container, ContainerSpec, EngineEvent, EngineInfo, HeldImage, Image, RawLine
 from kit.clock import Clock
 
 
@@ -86,6 +86,9 @@ class DockerEngine:
 
     async def find_image(self, reference: str) -> Image | None:
         return await self._images.find(reference)
+
+    async def list_images(self) -> tuple[HeldImage, ...]:
+        return await self._images.list()
 
     async def pull_image(
         self,

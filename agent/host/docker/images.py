@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime as dt
 import json
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, NoReturn
@@ -14,7 +15,8 @@ import aiohttp
 from agent.core.faults import EngineRefused, ImageNotFound, PullFailed, PushFailed, RegistryDenied
 from agent.host.docker.calls import EngineCalls
 from agent.host.docker.session import EngineSession
-from agent.model.engine import Image
+from agent.model.engine import HeldImage, Image
+from agent.rules.engine_containers import NODE_LABEL
 from agent.rules.engine_stream import JsonLines, ProgressLines, find_error
 from agent.rules.image_references import Refused, decide_refusal, find_registry, hide_secret, split_reference
 from kit.faults import Fault
@@ -40,6 +42,25 @@ class EngineImages:
                 return None
             raise
         return Image(id=answer["Id"], digests=tuple(answer.get("RepoDigests") or ()), size_bytes=answer["Size"])
+
+    async def list(self) -> tuple[HeldImage, ...]:
+        """Every image that carries a node's label."""
+        listed = await self._session.call(
+            "GET", "/images/json", doing="list images", params={"filters": json.dumps({"label": [NODE_LABEL]})}
+        )
+        return tuple(
+            HeldImage(
+                id=row["Id"],
+                references=tuple(
+                    reference
+                    for reference in (*(row.get("RepoTags") or ()), *(row.get("RepoDigests") or ()))
+                    if "<none>" not in reference
+                ),
+                node_id=(row.get("Labels") or {}).get(NODE_LABEL, ""),
+                created_at=dt.datetime.fromtimestamp(row["Created"], dt.UTC),
+            )
+            for row in listed
+        )
 
     async def pull(
         self, reference: str, *, login: _Login, timeout_seconds: float, progress: Callable[[str], None] | None
