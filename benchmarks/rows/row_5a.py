@@ -21,6 +21,7 @@ from benchmarks.measure import (
     find_free_port,
     on_core,
     process,
+    read_cpu_seconds,
     read_peak_rss_bytes,
     read_rss_bytes,
     reset_peak_rss,
@@ -42,7 +43,7 @@ daemon off;
 user root;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
-worker_processes 1;
+master_process off;
 events {{ worker_connections 64; }}
 http {{
   access_log off;
@@ -58,12 +59,21 @@ http {{
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Upload:
-    """Seconds that curl took; for ours also memory in MB and the longest answer of a health check in ms."""
+    """Seconds that curl took and of the server's CPU; ours: memory in MB, longest answer of a health check in ms."""
 
     seconds: float
+    cpu_seconds: float
     peak_megabytes: float = 0.0
     rise_megabytes: float = 0.0
     lag_milliseconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Nginx:
+    """One process that takes PUT."""
+
+    pid: int
+    port: int
 
 
 def measure(effort: Effort) -> list[Finding]:
@@ -80,7 +90,7 @@ def measure(effort: Effort) -> list[Finding]:
             found = interleave(
                 {
                     "ours": partial(_upload, platform, service_id, archive),
-                    "nginx": partial(_put, archive, f"http://127.0.0.1:{nginx}/archive", folder / "stored" / "archive"),
+                    "nginx": partial(_put, archive, nginx, folder / "stored" / "archive"),
                 },
                 rounds=effort.rounds,
             )
@@ -98,6 +108,14 @@ def _tell(name: str, ours: list[_Upload], nginx: list[_Upload]) -> list[Finding]
             peer_name="nginx PUT",
             unit="s",
             note="ours is also hashed, decompressed and checked entry by entry, all on the one core of the server",
+        ),
+        Finding(
+            goal=f"CPU to upload {name}",
+            limit=None,
+            ours=tuple(one.cpu_seconds for one in ours),
+            peer=tuple(one.cpu_seconds for one in nginx),
+            peer_name="nginx PUT",
+            unit="s",
         ),
         Finding(
             goal=f"peak RSS of controld during {name}",
@@ -131,6 +149,7 @@ def _upload(platform: Platform, service_id: str, archive: Path) -> _Upload:
     pid = platform.pid("controld")
     before = read_rss_bytes(pid)
     reset_peak_rss(pid)
+    cpu_seconds = read_cpu_seconds(pid)
     header = f"Authorization: {authorization(platform)['Authorization']}"
     with probing(platform.ports.api) as lag:
         seconds = _curl(
@@ -149,18 +168,21 @@ def _upload(platform: Platform, service_id: str, archive: Path) -> _Upload:
         stored.unlink()
     return _Upload(
         seconds=seconds,
+        cpu_seconds=read_cpu_seconds(pid) - cpu_seconds,
         peak_megabytes=peak / _MEGABYTE,
         rise_megabytes=(peak - before) / _MEGABYTE,
         lag_milliseconds=lag.longest_milliseconds(),
     )
 
 
-def _put(archive: Path, url: str, stored: Path) -> _Upload:
-    seconds = _curl("-T", str(archive), url)
+def _put(archive: Path, server: _Nginx, stored: Path) -> _Upload:
+    before = read_cpu_seconds(server.pid)
+    seconds = _curl("-T", str(archive), f"http://127.0.0.1:{server.port}/{stored.name}")
+    cpu_seconds = read_cpu_seconds(server.pid) - before
     if stored.stat().st_size != archive.stat().st_size:
         raise RuntimeError("nginx did not store the archive")
     stored.unlink()
-    return _Upload(seconds=seconds)
+    return _Upload(seconds=seconds, cpu_seconds=cpu_seconds)
 
 
 def _curl(*arguments: str) -> float:
@@ -172,14 +194,14 @@ def _curl(*arguments: str) -> float:
 
 
 @contextlib.contextmanager
-def _nginx(folder: Path) -> Iterator[int]:
+def _nginx(folder: Path) -> Iterator[_Nginx]:
     port = find_free_port()
     (folder / "stored").mkdir()
     config = folder / "nginx.conf"
     config.write_text(_NGINX.format(folder=folder, port=port))
-    with process(["nginx", "-c", str(config), "-p", str(folder)], core=SERVER_CORE):
+    with process(["nginx", "-c", str(config), "-p", str(folder)], core=SERVER_CORE) as pid:
         wait_for_port(port)
-        yield port
+        yield _Nginx(pid=pid, port=port)
 
 
 ROW = Row(
