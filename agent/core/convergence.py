@@ -189,6 +189,8 @@ class Convergence:
     async def _step(self) -> float:
         """Look, plan, act; returns the seconds until the next step if nothing wakes it."""
         now = self._clock.monotonic()
+        # Taken ahead of the look: what ends from here on is not in what is seen, and counts as under way.
+        busy = frozenset(self._busy)
         if self._dirty or not self._lookout.engine_ok or now - self._looked_at >= SWEEP_SECONDS:
             self._dirty, self._looked_at = False, now
             await self._lookout.look_at_engine()
@@ -199,13 +201,13 @@ class Convergence:
         if self._lookout.containers is None:
             self._reports.excuse(self._lookout.outage or "")
         elif spec is not None:
-            delay = min(delay, await self._turn(spec))
+            delay = min(delay, await self._turn(spec, busy))
         self._observed.set()
         self._tell()
         return delay
 
-    async def _turn(self, spec: NodeSpec) -> float:
-        observed = await self._observe(spec)
+    async def _turn(self, spec: NodeSpec, busy: frozenset[str]) -> float:
+        observed = await self._observe(spec, busy)
         self._recollection.take_look(find_standings(spec, observed))
         plan = plan_node(
             spec,
@@ -232,7 +234,7 @@ class Convergence:
         delay = POLL_SECONDS if plan.next_wake_seconds is None else plan.next_wake_seconds
         return SHORTEST_SECONDS if turned and plan.leaving else max(delay, SHORTEST_SECONDS)
 
-    async def _observe(self, spec: NodeSpec) -> Snapshot:
+    async def _observe(self, spec: NodeSpec, busy: frozenset[str]) -> Snapshot:
         seen = Snapshot(containers=self._lookout.containers or (), health=self._health.facts)
         standings = find_standings(spec, seen)
         adopted = frozenset[str]() if self._adopted else find_adopted(standings, self._lookout.ingress)
@@ -248,23 +250,23 @@ class Convergence:
         standings = find_standings(spec, seen)
         leaving = find_leaving(spec, seen, standings, drains=self._recollection.memory.drains)
         sessions = await self._lookout.count_sessions({item.replica_id for item in leaving})
-        images = await self._lookout.find_images(self._list_wanted_images(standings))
+        images = await self._lookout.find_images(self._list_wanted_images(standings, busy))
         return dataclasses.replace(
             seen,
             ingress=self._lookout.ingress,
             sessions=sessions,
             images=images,
-            busy=frozenset(self._busy),
+            busy=busy,
             engine_ok=self._lookout.engine_ok,
         )
 
-    def _list_wanted_images(self, standings: Mapping[str, Standing]) -> set[str]:
+    def _list_wanted_images(self, standings: Mapping[str, Standing], busy: frozenset[str]) -> set[str]:
         references = {
             locate_image(standing.replica, registry_port=self._registry_port)
             for name, standing in standings.items()
-            if standing.container is None and standing.replica.wanted is Wanted.RUNNING and name not in self._busy
+            if standing.container is None and standing.replica.wanted is Wanted.RUNNING and name not in busy
         }
-        return {reference for reference in references if f"image:{reference}" not in self._busy}
+        return {reference for reference in references if f"image:{reference}" not in busy}
 
     def _act(self, plan: Plan) -> None:
         for action in plan.actions:

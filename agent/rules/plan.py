@@ -60,7 +60,8 @@ def plan_node(spec: NodeSpec, seen: Snapshot, memory: Memory, *, now: float, reg
             continue
         step = _plan_replica(standing, standings, seen, memory, now=now, registry_port=registry_port)
         if isinstance(step, str):
-            blocked[standing.replica.id] = step
+            if standing.replica.id not in seen.busy:
+                blocked[standing.replica.id] = step
         elif isinstance(step, float):
             wakes.append(step)
         elif step is not None:

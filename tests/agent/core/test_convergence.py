@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from agent.core.faults import PullFailed
-from agent.model.engine import Container, ContainerState, Image
+from agent.model.engine import Container, ContainerSpec, ContainerState, Image
 from agent.model.replica import Obstacle, Probed
 from kit.tasks import Tasks
 from tests.agent.core.node import Node, running_node
@@ -307,6 +307,31 @@ async def test_a_pull_that_takes_long_holds_up_no_other_replica() -> None:
         await node.follow(spec)
         assert node.report("r1").state is ReplicaState.HEALTHY
         assert node.report("r2").state is ReplicaState.PULLING
+
+
+async def test_a_container_that_is_made_while_an_image_is_looked_for_is_never_told_as_failed() -> None:
+    async with running_node() as node:
+        node.engine.add_image(IMAGE)
+        node.engine.add_image("sha256:bb")
+        create, find = node.engine.create_container, node.engine.find_image
+
+        async def create_slowly(spec: ContainerSpec) -> str:
+            await node.clock.sleep(1)
+            return await create(spec)
+
+        async def find_slowly(reference: str) -> Image | None:
+            await node.clock.sleep(2 if reference == "sha256:bb" else 0)
+            return await find(reference)
+
+        node.engine.create_container = create_slowly  # type: ignore[method-assign]
+        node.engine.find_image = find_slowly  # type: ignore[method-assign]
+        told: list[ReplicaState] = []
+        node.convergence.attach(notice=lambda: told.append(node.report("r1").state), tell=node.happenings.append)
+        first = make_replica("r1")
+        await node.follow(make_spec(first), seconds=0.5)
+        await node.follow(make_spec(first, make_replica("r2", image="sha256:bb")), seconds=10)
+        assert ReplicaState.FAILED not in told
+        assert [report.state for report in node.convergence.reports()] == [ReplicaState.HEALTHY] * 2
 
 
 async def test_reports_are_had_while_an_engine_call_hangs() -> None:
