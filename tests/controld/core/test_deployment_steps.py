@@ -64,29 +64,6 @@ async def test_the_new_release_takes_the_route_and_the_old_one_drains_in_one_ste
     assert old.draining_at is not None
 
 
-async def test_a_deployment_is_healthy_once_ingress_leads_to_it_and_not_before(app: App, ground: Ground) -> None:
-    deployment = await ground.deploy()
-    await ground.advance(deployment)
-    await ground.report(deployment, ReplicaState.HEALTHY, serving=False)
-    assert await ground.advance(deployment) is Status.STARTING
-    assert await ground.promoted() == deployment.id
-    with pytest.raises(DeploymentFinished):
-        await app.deploying.deployments.cancel(SETUP_CALLER, deployment.id)
-    await ground.report(deployment, ReplicaState.HEALTHY)
-    assert await ground.advance(deployment) is Status.HEALTHY
-    assert (await ground.log(deployment))[-1] == "HEALTHY deployment 1 takes the traffic"
-
-
-async def test_ingress_that_says_nothing_is_told_of_and_holds_nothing_up(app: App, ground: Ground) -> None:
-    deployment = await ground.deploy()
-    await ground.advance(deployment)
-    await ground.report(deployment, ReplicaState.HEALTHY, serving=False)
-    assert await ground.advance(deployment) is Status.STARTING
-    await app.clock.advance(11)
-    assert await ground.advance(deployment) is Status.HEALTHY
-    assert "has not said" in (await ground.log(deployment))[-1]
-
-
 async def test_a_failed_gate_leaves_the_old_release_alone_and_says_why(ground: Ground) -> None:
     first = await ground.make_healthy(await ground.deploy())
     second = await ground.deploy()
