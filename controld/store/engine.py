@@ -20,19 +20,25 @@ from controld.store.feed import CHANNEL, Feed, Listener
 from controld.store.migrate import migrate
 from kit.clock import Clock
 from kit.faults import Invalid
+from kit.tasks import Tasks
+
 
 _BUSY_SECONDS = 5.0
 _COMMAND_SECONDS = 30.0
 _CONNECTIONS = 8
+_QUEUE_SECONDS = 10.0
+"""So long a transaction waits for its turn or for a free connection."""
 _PG_BAD_DATA = "22"
+_PG_DISK_FULL = "53100"
 _PG_COLLISIONS = frozenset({"40001", "40P01", "55P03"})
 
 
 class Transaction:
     """One transaction on one connection; it collects what to tell the feed after commit."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, *, unbroken: Tasks | None = None) -> None:
         self._connection = connection
+        self._unbroken = unbroken
         self.changes: dict[Change, None] = {}
 
     @property
@@ -42,7 +48,8 @@ class Transaction:
 
     async def execute(self, statement: Any, parameters: Any = None) -> Any:
         """The result of a SQLAlchemy statement, buffered; a list of parameters runs it once for each."""
-        return await self._connection.execute(statement, parameters)
+        execution = self._connection.execute(statement, parameters)
+        return await (execution if self._unbroken is None else self._unbroken.finish("execute", execution))
 
     async def lock(self, name: str) -> None:
         """Hold this name until the end; on SQLite a writer is alone anyway."""
@@ -60,7 +67,10 @@ class Database:
     """Opens transactions on the database at a URL (`sqlite+aiosqlite:///path` or `postgresql+asyncpg://…`).
 
     `open` brings the schema forward first. Writers on SQLite queue here, so that none waits in the database's own
-    polling; PostgreSQL transactions are READ COMMITTED, and `Transaction.lock` guards what needs more.
+    polling; PostgreSQL transactions are READ COMMITTED, and `Transaction.lock` guards what needs more. Who is cancelled
+    ends its transaction whole: a commit under way is waited for, anything else is rolled back, and only then is the
+    connection free and the next writer let in. A statement on SQLite runs in a thread that nothing interrupts, so it is
+    waited for as well. Who waits 10 s for a turn or a connection gets StoreBusy.
     """
 
     def __init__(self, url: str, *, feed: Feed, clock: Clock) -> None:
@@ -70,7 +80,9 @@ class Database:
         self._opened: AsyncEngine | None = None
         self._is_postgres = make_url(url).get_backend_name() == "postgresql"
         self._writer = asyncio.Lock()
-        self._reader: asyncio.Lock | None = self._writer if _is_in_memory(url) else None
+        self._readers = self._writer if _is_in_memory(url) else asyncio.Semaphore(_CONNECTIONS)
+        self._tasks = Tasks("database")
+        self._unbroken = None if self._is_postgres else self._tasks
         self._listener = Listener(url, feed=feed, clock=clock) if self._is_postgres else None
 
     async def open(self) -> None:
@@ -92,26 +104,38 @@ class Database:
     async def read(self) -> AsyncIterator[Transaction]:
         """A consistent view that changes nothing."""
         with _translated():
-            async with _held(self._reader), self._engine.connect() as connection:
+            async with _turn(None if self._is_postgres else self._readers), self._connected() as connection:
                 if self._is_postgres:
                     await connection.execution_options(isolation_level="REPEATABLE READ")
-                yield Transaction(connection)
+                yield Transaction(connection, unbroken=self._unbroken)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Transaction]:
         """A transaction that may change things; leaving the block commits, then the feed is told."""
         with _translated():
-            async with _held(None if self._is_postgres else self._writer), self._engine.connect() as connection:
+            async with _turn(None if self._is_postgres else self._writer), self._connected() as connection:
                 await connection.execution_options(moorage_write=True)
-                transaction = Transaction(connection)
+                transaction = Transaction(connection, unbroken=self._unbroken)
                 yield transaction
                 changes = list(transaction.changes)
                 if changes and self._is_postgres:
                     await self._notify(connection, changes)
                 try:
-                    await connection.commit()
+                    await self._tasks.finish("commit", _commit(connection))
                 finally:
                     self.feed.publish(changes)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that is clean and back in the pool when the block has ended, however it ends."""
+        connection = self._engine.connect()
+        start = connection.start()
+        try:
+            await (start if self._unbroken is None else self._unbroken.finish("connect", start))
+            yield connection
+        finally:
+            if connection.sync_connection is not None:
+                await self._tasks.finish("release", connection.close())
 
     @property
     def _engine(self) -> AsyncEngine:
@@ -132,11 +156,12 @@ def _make_engine(url: str) -> AsyncEngine:
             url,
             pool_size=_CONNECTIONS,
             max_overflow=0,
+            pool_timeout=_QUEUE_SECONDS,
             pool_pre_ping=True,
             connect_args={"timeout": 10, "command_timeout": _COMMAND_SECONDS, "server_settings": {"jit": "off"}},
         )
     more: dict[str, Any] = (
-        {"poolclass": StaticPool} if _is_in_memory(url) else {"pool_size": _CONNECTIONS, "max_overflow": 0}
+        {"poolclass": StaticPool} if _is_in_memory(url) else {"pool_size": _CONNECTIONS + 1, "max_overflow": 0}
     )
     engine = create_async_engine(url, connect_args={"timeout": _BUSY_SECONDS}, **more)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
@@ -162,13 +187,32 @@ def _is_in_memory(url: str) -> bool:
     return parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}
 
 
+async def _commit(connection: AsyncConnection) -> None:
+    """Commit; a connection whose commit failed may still be in its transaction, so it is closed for good."""
+    try:
+        await connection.commit()
+    except DBAPIError:
+        await connection.invalidate()
+        raise
+
+
 @asynccontextmanager
-async def _held(lock: asyncio.Lock | None) -> AsyncIterator[None]:
-    if lock is None:
+async def _turn(queue: asyncio.Lock | asyncio.Semaphore | None) -> AsyncIterator[None]:
+    """Hold the queue's place, which is had in the order of asking; raises StoreBusy."""
+    if queue is None:
         yield
         return
-    async with lock:
+    try:
+        async with asyncio.timeout(_QUEUE_SECONDS):
+            await queue.acquire()
+    except TimeoutError as error:
+        raise StoreBusy(
+            f"cannot use the database: no turn came within {_QUEUE_SECONDS:g} s; try again", retry_after_seconds=1
+        ) from error
+    try:
         yield
+    finally:
+        queue.release()
 
 
 @contextmanager
@@ -186,6 +230,8 @@ def _translated() -> Iterator[None]:
             raise Invalid("cannot use it: a value holds what the database cannot keep, such as a NUL") from error
         if sqlstate in _PG_COLLISIONS or "database is locked" in str(error.orig):
             raise StoreBusy("cannot save it: another change is under way", retry_after_seconds=1) from error
+        if sqlstate == _PG_DISK_FULL or "disk is full" in str(error.orig):
+            raise StoreUnavailable("cannot save it: the disk that holds the database is full") from error
         if error.connection_invalidated or isinstance(error, OperationalError):
             raise StoreUnavailable(f"cannot use the database: {error.orig}") from error
         raise
