@@ -61,13 +61,20 @@ class DeploymentStore:
     async def claim(
         self, tx: Transaction, deployment_id: str, *, owner: str, now: dt.datetime, until: dt.datetime
     ) -> Deployment | None:
-        """Take the lease when nobody holds it; the deployment as it is now, or None."""
+        """Take the lease when nobody holds it; the deployment as it is now, or None.
+
+        A lease that ends far later than a new one would was written ahead of a wall clock set back, and holds nothing.
+        """
         taken = await tx.execute(
             update(deployments)
             .where(
                 deployments.c.id == deployment_id,
                 deployments.c.status.in_(_UNFINISHED),
-                or_(deployments.c.lease_owner.is_(None), deployments.c.lease_until <= now),
+                or_(
+                    deployments.c.lease_owner.is_(None),
+                    deployments.c.lease_until <= now,
+                    deployments.c.lease_until > until + (until - now),
+                ),
             )
             .values(lease_owner=owner, lease_until=until)
         )

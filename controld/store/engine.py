@@ -22,7 +22,6 @@ from kit.clock import Clock
 from kit.faults import Invalid
 from kit.tasks import Tasks
 
-
 _BUSY_SECONDS = 5.0
 _COMMAND_SECONDS = 30.0
 _CONNECTIONS = 8

@@ -24,6 +24,7 @@ from controld.store.replicas import ReplicaStore
 from controld.store.services import ServiceStore
 from controld.store.uploads import UploadStore
 from tests.controld.deploying import make_node
+from tests.fakes.clock import FakeClock
 from wire.spec import Health, Limits, Origin, Replica, Wanted
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -129,6 +130,29 @@ async def test_of_those_who_claim_at_once_one_gets_the_lease(store: Database) ->
         assert building is not None
         assert not await deployments.change(tx, building, owner="other", reason="x")
     assert await claim("next", LATER)
+
+
+async def test_a_lease_outlives_no_wall_clock_that_jumps(store: Database) -> None:
+    deployments, kept, clock = DeploymentStore(), make_deployment(1), FakeClock(NOW)
+    async with store.write() as tx:
+        await deployments.insert(tx, kept)
+
+    async def claim(owner: str) -> bool:
+        now = clock.now()
+        async with store.write() as tx:
+            until = now + dt.timedelta(seconds=30)
+            return await deployments.claim(tx, kept.id, owner=owner, now=now, until=until) is not None
+
+    clock.jump(86_400)
+    assert await claim("holder")
+    clock.jump(-20)
+    assert not await claim("other, whose clock is a little behind")
+    clock.jump(-86_380)
+    assert await claim("next, after the clock was set right")
+    clock.jump(86_400)
+    assert await claim("one that thinks the lease has ended")
+    async with store.write() as tx:
+        assert not await deployments.change(tx, kept, owner="holder", status=Status.BUILDING.value)
 
 
 async def test_the_first_to_cancel_gives_the_reason_and_what_has_ended_cannot_be_cancelled(store: Database) -> None:
