@@ -12,6 +12,7 @@ from controld.model.caller import SETUP_CALLER
 from controld.model.deployment import GitRequest, Status, UploadRequest
 from controld.model.node import NodeState
 from controld.rules import deployment_log
+from controld.store.engine import Database
 from tests.controld.app import App
 from tests.controld.deploying import ARCHIVE, Ground, image_source, make_ground
 from tests.fakes.agents import BUILT, DIGEST
@@ -46,6 +47,21 @@ async def test_an_upload_becomes_a_healthy_deployment_with_a_log_of_its_phases(a
     assert [line.partition(" ")[0] for line in await ground.log(deployment)] == [
         *("START", "START", "START", "BUILDING", "BUILDING", "STARTING", "HEALTHCHECK", "HEALTHCHECK", "HEALTHY")
     ]
+
+
+async def test_controlds_that_share_a_database_take_each_step_once(either_database: Database) -> None:
+    first, second = App(either_database), App(either_database)
+    ground = await make_ground(first, source=image_source())
+    deployment = await ground.image()
+    second.fleet.put(ground.nodes[0])
+    first.agents.events = second.agents.events = [BUILT]
+    steps = [first.deploying.steps, second.deploying.steps] * 3
+    await asyncio.gather(*(each.advance(deployment.id) for each in steps))
+    assert await ground.status(deployment) is Status.STARTING
+    assert len(first.agents.asked) + len(second.agents.asked) == 1
+    assert len(await ground.replicas(deployment)) == 1
+    lines = await ground.log(deployment)
+    assert len(lines) == len(set(lines))
 
 
 async def test_the_new_release_takes_the_route_and_the_old_one_drains_in_one_step(ground: Ground) -> None:
