@@ -40,7 +40,7 @@ def routes(registry: Registry, upkeep: RegistryUpkeep) -> tuple[Route, ...]:
         Route(
             method="GET",
             path="/v1/registry/status",
-            access="any",
+            access="member of a project",
             handler=get_status,
             summary="Sums over all repositories, for anyone with a role in some project",
             answer=RegistryStatusShape,
