@@ -154,6 +154,12 @@ class Deployments:
             raise TooManyStreams(f"cannot follow the log: {_STREAMS} deployment logs are being followed")
         return self._follow(deployment_id, after=max(0, last - _BACKLOG_LINES) if after is None else after)
 
+    async def admit_reader(self, caller: Caller, deployment_id: str) -> None:
+        """Return when the caller may read the log; raises DeploymentNotFound and Forbidden."""
+        async with self._database.read() as tx:
+            deployment = await self._deployments.find(tx, deployment_id)
+            await self._check(tx, caller, deployment, operation="deployment.logs")
+
     async def list_of_service(self, caller: Caller, service_id: str) -> list[tuple[Deployment, Artifact | None]]:
         """The service's deployments with their artifacts, newest first; raises ServiceNotFound."""
         async with self._database.read() as tx:

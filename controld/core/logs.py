@@ -53,9 +53,13 @@ class Logs:
         """How many streams are open."""
         return self._streams
 
+    async def admit(self, caller: Caller, service_id: str) -> None:
+        """Return when the caller may read the log; raises ServiceNotFound and Forbidden."""
+        await self._services.admit(caller, service_id, operation="service.logs")
+
     async def list_recent(self, caller: Caller, service_id: str, *, tail: int = DEFAULT_TAIL) -> RecentLog:
         """The last lines; raises ServiceNotFound, and NodeOffline when no node answers."""
-        await self._services.admit(caller, service_id, operation="service.logs")
+        await self.admit(caller, service_id)
         sources = [
             LogSource(node, self._agents, service_id=service_id, tail=tail)
             for node in await self._places.list_nodes(service_id)
@@ -82,7 +86,7 @@ class Logs:
 
         Raises ServiceNotFound, Invalid for an `after` that is no id, and TooManyStreams; each ahead of the first news.
         """
-        await self._services.admit(caller, service_id, operation="service.logs")
+        await self.admit(caller, service_id)
         try:
             cursors = parse_cursor(after) if after else {}
         except ValueError as error:

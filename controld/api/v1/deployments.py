@@ -28,6 +28,7 @@ from controld.core.faults import (
     UploadForeign,
 )
 from controld.core.service_actions import Action, ServiceActions
+from controld.model.caller import Caller
 from controld.model.deployment import Status
 from controld.rules.deployment_log import render_line
 from kit.clock import Clock
@@ -55,8 +56,13 @@ def routes(deployments: Deployments, actions: ServiceActions, *, clock: Clock) -
         return [render_deployment_view(deployment, artifact) for deployment, artifact in found]
 
     async def follow_log(ask: Ask) -> object:
-        news = await deployments.follow(ask.caller, ask.path["deployment_id"], after=_read_position(ask))
-        async with aclosing(news), EventStream(ask, clock=clock) as stream:
+        deployment_id = ask.path["deployment_id"]
+        news = await deployments.follow(ask.caller, deployment_id, after=_read_position(ask))
+
+        async def admit(caller: Caller) -> None:
+            await deployments.admit_reader(caller, deployment_id)
+
+        async with aclosing(news), EventStream(ask, clock=clock, admit=admit) as stream:
             async for each in news:
                 if isinstance(each, Status):
                     data = msgspec.json.encode({"status": each.value})
@@ -143,7 +149,5 @@ def _read_position(ask: Ask) -> int | None:
         if not last.isascii() or not last.isdigit() or len(last) > 18:
             raise Invalid("cannot follow the log: Last-Event-ID is not the id of one of its events")
         return int(last)
-    since: int | None = ask.query.since
-    if since is not None and since < 0:
-        raise Invalid("cannot follow the log: since is less than 0")
-    return since
+    query: LogQuery = ask.query
+    return query.since

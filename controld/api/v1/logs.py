@@ -8,6 +8,7 @@ from typing import Final
 from controld.api.v1.shapes_observe import LogStreamQuery
 from controld.core.faults import NodeOffline, ServiceNotFound, TooManyStreams
 from controld.core.logs import Logs
+from controld.model.caller import Caller
 from controld.model.observed import LogNews, LogText, NoticeKind
 from kit.clock import Clock
 from kit.faults import Forbidden, Invalid
@@ -31,6 +32,10 @@ def routes(logs: Logs, *, clock: Clock) -> tuple[Route, ...]:
 
     async def follow(ask: Ask) -> object:
         query: LogStreamQuery = ask.query
+
+        async def admit(caller: Caller) -> None:
+            await logs.admit(caller, ask.path["service_id"])
+
         batches = await logs.follow(
             ask.caller,
             ask.path["service_id"],
@@ -38,7 +43,7 @@ def routes(logs: Logs, *, clock: Clock) -> tuple[Route, ...]:
             since=query.since,
             after=ask.request.headers.get("Last-Event-ID", "").strip() or None,
         )
-        async with aclosing(batches), EventStream(ask, clock=clock) as stream:
+        async with aclosing(batches), EventStream(ask, clock=clock, admit=admit) as stream:
             async for batch in batches:
                 if batch:
                     await stream.send(b"".join(map(_frame, batch)))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Annotated
+
+import msgspec
 
 from controld.api.v1.shapes import Id
 from controld.model.artifact import Artifact, ArtifactSource
@@ -54,7 +57,7 @@ DeploymentAsked = GitAsked | ImageAsked | UploadAsked | RedeployAsked
 class LogQuery(Lenient, frozen=True):
     """From where a log is read; a header `Last-Event-ID` goes before it."""
 
-    since: int | None = None
+    since: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
     """The `id` of the last event that is known; absent: the newest 10,000 lines."""
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from aiohttp import ClientTimeout, web
+from aiohttp import ClientError, ClientTimeout, web
 
+from kit.faults import Fault, Forbidden, NotFound, Unauthenticated
 from kit.http.sse import EventStream, frame
 from kit.http.surface import Ask, Route
 from tests.fakes.clock import FakeClock
-from tests.kit.http.plain import surface
+from tests.kit.http.plain import GOOD, surface
 from tests.serving import serve
 
 
@@ -134,3 +135,32 @@ async def test_nothing_is_left_running_when_the_client_goes() -> None:
         await asyncio.wait_for(ended.wait(), 5)
         await asyncio.sleep(0)
         assert not [task for task in asyncio.all_tasks() if "keep-alive" in task.get_name()]
+
+
+@pytest.mark.parametrize("fault", [Unauthenticated("revoked"), Forbidden("role taken"), NotFound("service gone")])
+async def test_a_stream_is_cut_when_its_caller_is_refused_meanwhile(fault: Fault) -> None:
+    clock, refused, ended = FakeClock(), asyncio.Event(), asyncio.Event()
+
+    async def admit(caller: object) -> None:
+        assert caller == "ada"
+        if refused.is_set():
+            raise fault
+
+    async def handler(ask: Ask) -> web.StreamResponse:
+        try:
+            async with EventStream(ask, clock=clock, admit=admit) as stream:
+                await asyncio.Event().wait()
+                return stream.response
+        finally:
+            ended.set()
+
+    route = Route(method="GET", path="/plain/x", access="any", handler=handler, summary="x", stream="text/event-stream")
+    async with serve(surface(route)) as http, http.get("/plain/x", headers=GOOD) as answer:
+        await clock.advance(15)
+        assert await answer.content.readuntil(b"\n\n") == b":\n\n"
+        refused.set()
+        await clock.advance(15)
+        async with asyncio.timeout(5):
+            await ended.wait()
+            with pytest.raises(ClientError):
+                await answer.read()

@@ -135,6 +135,9 @@ async def test_a_log_is_resumed_behind_the_last_event(ground: Ground, http: Clie
     assert await _read_events(http, deployment, **{"Last-Event-ID": "3"}) == whole[3:]
     async with http.get(f"/v1/deployments/{deployment.id}/logs?since=5", headers=ADMIN) as answer:
         assert (await answer.text()).split("\n\n")[:-1] == whole[5:]
+    for beyond in ("-1", "9" * 20):
+        async with http.get(f"/v1/deployments/{deployment.id}/logs?since={beyond}", headers=ADMIN) as answer:
+            assert answer.status == 400
     for bad in ({"Last-Event-ID": "x"},):
         async with http.get(f"/v1/deployments/{deployment.id}/logs", headers={**ADMIN, **bad}) as answer:
             assert answer.status == 400
