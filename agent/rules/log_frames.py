@@ -64,12 +64,12 @@ class TerminalLines:
         lines: list[RawLine] = []
         start = 0
         while start < len(buffer):
-            found = buffer.find(b"\n", start, start + FRAGMENT_BYTES + _STAMP_BYTES)
+            # A fragment is its stamp, a space and at most 16 KiB; the next one begins with a stamp again.
+            space = buffer.find(b" ", start, start + _STAMP_BYTES)
+            end = (start if space < 0 else space + 1) + FRAGMENT_BYTES
+            found = buffer.find(b"\n", start, end + 1)
             if found < 0:
-                # A fragment is its stamp, a space and 16 KiB; the next one begins with a stamp again.
-                space = buffer.find(b" ", start, start + _STAMP_BYTES)
-                end = (start if space < 0 else space + 1) + FRAGMENT_BYTES
-                if len(buffer) - start < FRAGMENT_BYTES + _STAMP_BYTES:
+                if len(buffer) <= end:
                     break
                 self._line.add(bytes(buffer[start:end]), lines)
                 start = end

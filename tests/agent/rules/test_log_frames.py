@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,6 +62,14 @@ def test_a_terminals_lines_come_back_however_the_bytes_are_cut(lines: list[bytes
 
     assert frames.finish() == []
     assert join(got) == [("stdout", line) for line in lines]
+
+
+@pytest.mark.parametrize("size", [*range(FRAGMENT_BYTES - 2, FRAGMENT_BYTES + 36), 2 * FRAGMENT_BYTES])
+def test_a_terminals_line_that_ends_near_a_fragments_end_is_whole(size: int) -> None:
+    written = [b"x" * size, b"", b"z"]
+    frames = TerminalLines()
+    data = b"".join(STAMP + part.replace(b"\n", b"\r\n") for text in written for part in fragments(text))
+    assert join(frames.feed(data)) == [("stdout", text) for text in written]
 
 
 def test_a_line_of_exactly_one_fragment_is_one_line() -> None:
