@@ -136,6 +136,14 @@ _engine_answers() {
     timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1
 }
 
+# _drop_stale_pid FILE PROGRAM: remove a process id that a crash or a power cut left, when it is not that program's any more.
+# dockerd looks only whether some process has the number, and where /run outlives a boot another one may.
+_drop_stale_pid() {
+    local pid
+    pid=$(cat "$1" 2>/dev/null) || return 0
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$2" ] || rm -f "$1"
+}
+
 # ensure_engine LOG: start dockerd, logging to LOG, when no engine answers. When it started one, its process id is
 # in started_engine; else that is empty.
 ensure_engine() {
@@ -144,6 +152,8 @@ ensure_engine() {
     _engine_answers && return 0
     command -v dockerd >/dev/null || die "cannot start Docker: no dockerd here"
     [ "$(id -u)" = 0 ] || die "cannot start Docker: run as root, or start it first"
+    _drop_stale_pid /var/run/docker.pid dockerd
+    _drop_stale_pid /var/run/docker/containerd/containerd.pid containerd
     say "starting dockerd, log in $log"
     setsid dockerd --live-restore >"$log" 2>&1 </dev/null 8>&- &
     local pid=$!
