@@ -81,7 +81,7 @@ def _sentence(where: str, why: str) -> str:
 
 
 def _lowered(text: str) -> str:
-    return text[:1].lower() + text[1:]
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
 def _list_fields(shape: type[msgspec.Struct]) -> Iterable[str]:

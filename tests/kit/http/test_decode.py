@@ -60,6 +60,11 @@ def test_a_body_that_is_no_json_is_bad_syntax(body: bytes) -> None:
         body_decoder(Wanted)(body)
 
 
+def test_an_abbreviation_keeps_its_capitals() -> None:
+    with pytest.raises(BadSyntax, match="JSON is malformed"):
+        body_decoder(Wanted)(b"{]")
+
+
 def test_a_body_too_deep_to_read_is_bad_syntax() -> None:
     with pytest.raises(BadSyntax):
         body_decoder(object)(b"[" * 200_000)
