@@ -164,6 +164,18 @@ def parse_certificate(certificate_pem: str) -> Certificate:
     )
 
 
+def read_hosts(certificate_pem: str) -> frozenset[str]:
+    """The host names that a certificate speaks for; raises BadCertificate."""
+    from cryptography import x509
+
+    certificate = _load_certificate(certificate_pem)
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return frozenset()
+    return frozenset(names.get_values_for_type(x509.DNSName))
+
+
 def is_key_of(key_pem: str, certificate_pem: str) -> bool:
     """Whether the certificate was made for this key."""
     return bool(_load_key(key_pem).public_key() == _load_certificate(certificate_pem).public_key())

@@ -8,14 +8,15 @@ from collections.abc import Mapping
 import msgspec
 from aiohttp import hdrs, web
 
-from kit.faults import BadSyntax, Fault, Internal, MethodNotAllowed
+from kit.faults import BadSyntax, Fault, Internal, Kind, MethodNotAllowed
 from kit.http.ready import Ready, may_be_ready
 from kit.http.surface import Answer, Ask
 
 _log = logging.getLogger(__name__)
 
 _JSON = "application/json"
-_CLIENT_GONE = 499
+CLIENT_GONE = 499
+"""Nobody reads this status: it is how nginx counts clients that hang up."""
 _NO_HEADERS: Mapping[str, str] = {}
 _encode = msgspec.json.Encoder().encode
 
@@ -53,7 +54,7 @@ def render_failure(ask: Ask, error: Exception) -> web.StreamResponse:
     if isinstance(error, Fault):
         fault = error
     elif is_gone(request) and isinstance(error, (ConnectionError, web.RequestPayloadError)):
-        return ask.opened or web.Response(status=_CLIENT_GONE)
+        return ask.opened or web.Response(status=CLIENT_GONE)
     elif isinstance(error, web.RequestPayloadError):
         fault = BadSyntax("cannot read body: its framing is broken")
     else:
@@ -62,6 +63,8 @@ def render_failure(ask: Ask, error: Exception) -> web.StreamResponse:
     if ask.opened is not None:
         ask.opened.force_close()
         return ask.opened
+    if fault.kind is Kind.FORBIDDEN and ask.caller is not None and ask.surface.note_forbidden is not None:
+        ask.surface.note_forbidden(ask.caller, f"{request.method} {request.path}", fault)
     response = ask.surface.render_fault(request, fault)
     ask.dress(response)
     if fault.retry_after_seconds is not None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from time import perf_counter
 from typing import Any
 
 from aiohttp import hdrs, web
 
 from kit.faults import Invalid, MethodNotAllowed, Unauthenticated, UnknownPath
-from kit.http.answers import is_gone, log_answer, render_failure, render_result
+from kit.http.answers import CLIENT_GONE, is_gone, log_answer, render_failure, render_result
 from kit.http.body import read_json_body, send_continue
 from kit.http.routing import Bound, Place, Routing
 from kit.http.surface import PUBLIC, Ask, HeadersSent, Surface
+from kit.http.tally import Tally
 from kit.ids import Ids
 from kit.tasks import Tasks
 
@@ -24,8 +26,9 @@ _NO_PATH: Mapping[str, str] = {}
 class Dispatch:
     """Answers requests for all surfaces, and knows what is under way so that a server can stop in good order."""
 
-    def __init__(self, surfaces: Sequence[Surface], *, ids: Ids, tasks: Tasks) -> None:
+    def __init__(self, surfaces: Sequence[Surface], *, ids: Ids, tasks: Tasks, tally: Tally) -> None:
         self._routing = Routing(surfaces)
+        self._tally = tally
         self._new_id = ids.new_id
         self._tasks = tasks
         self._changing: set[asyncio.Task[web.StreamResponse]] = set()
@@ -41,26 +44,37 @@ class Dispatch:
         if not path.startswith("/"):
             path = request.rel_url.raw_path
         self._in_flight += 1
+        started = perf_counter()
+        counted, status = self._tally.unmatched, CLIENT_GONE
         try:
             found = self._routing.find(path)
             if found is None:
-                return await self._miss(request, path)
-            place, values = found
-            bound = place.methods.get(request.method)
-            if bound is None:
-                return await _refuse(Ask(request, self._new_id(), surface=place.surface, path=_NO_PATH), place)
-            named = dict(zip(bound.names, values, strict=True)) if values else _NO_PATH
-            ask = Ask(request, self._new_id(), surface=bound.surface, path=named)
-            try:
-                await _ready(bound, ask)
-            except Exception as error:  # noqa: BLE001 - every failure is worded or logged there
-                return render_failure(ask, error)
-            if bound.changes:
-                return await self._change(bound, ask)
-            if bound.route.stream is not None:
-                return await self._stream(bound, ask)
-            return await _handle(bound, ask)
+                response = await self._miss(request, path)
+            else:
+                place, values = found
+                bound = place.methods.get(request.method)
+                if bound is None:
+                    ask = Ask(request, self._new_id(), surface=place.surface, path=_NO_PATH)
+                    response = await _refuse(ask, place)
+                else:
+                    counted = self._tally.of(bound.route, surface=bound.surface.name)
+                    named = dict(zip(bound.names, values, strict=True)) if values else _NO_PATH
+                    ask = Ask(request, self._new_id(), surface=bound.surface, path=named)
+                    try:
+                        await _ready(bound, ask)
+                    except Exception as error:  # noqa: BLE001 - every failure is worded or logged there
+                        response = render_failure(ask, error)
+                    else:
+                        if bound.changes:
+                            response = await self._change(bound, ask)
+                        elif bound.route.stream is not None:
+                            response = await self._stream(bound, ask)
+                        else:
+                            response = await _handle(bound, ask)
+            status = response.status
+            return response
         finally:
+            counted.add(status, perf_counter() - started)
             self._in_flight -= 1
             if not self._in_flight and self._stopping:
                 self._idle.set()
@@ -107,6 +121,8 @@ class Dispatch:
         task = asyncio.current_task()
         assert task is not None
         self._streams[task] = ask
+        counted = self._tally.of(bound.route, surface=bound.surface.name)
+        counted.open_streams += 1
         try:
             return await _handle(bound, ask)
         except asyncio.CancelledError:
@@ -116,6 +132,7 @@ class Dispatch:
             ask.opened.force_close()
             return ask.opened
         finally:
+            counted.open_streams -= 1
             del self._streams[task]
 
 
@@ -133,7 +150,8 @@ async def _ready(bound: Bound, ask: Ask) -> None:
     if bound.decode_query is not None:
         ask.query = bound.decode_query(request.raw_path.partition("?")[2])
     if bound.decode_body is not None:
-        ask.body = bound.decode_body(await read_json_body(request, route.max_body_bytes))
+        absent = not bound.needs_body and not request.can_read_body
+        ask.body = bound.decode_body(b"{}" if absent else await read_json_body(request, route.max_body_bytes))
     elif route.raw_body is not None:
         await send_continue(request)
     if route.stream == "websocket" and not _wants_websocket(request):

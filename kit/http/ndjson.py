@@ -17,11 +17,14 @@ CONTENT_TYPE: Final = "application/x-ndjson"
 class MessageStream:
     """An open stream of lines to the client of one ask; used as `async with`, and `response` is the handler's result.
 
-    An empty line is sent after each `keepalive_seconds`, so that either side notices a dead connection.
+    An empty line is sent after each `keepalive_seconds`, so that either side notices a dead connection; it means
+    nothing in NDJSON, nor between server-sent events.
     """
 
-    def __init__(self, ask: Ask, *, clock: Clock, keepalive_seconds: float = 10.0) -> None:
-        self.response = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
+    def __init__(
+        self, ask: Ask, *, clock: Clock, keepalive_seconds: float = 10.0, content_type: str = CONTENT_TYPE
+    ) -> None:
+        self.response = web.StreamResponse(headers={"Content-Type": content_type, "Cache-Control": "no-store"})
         self._ask = ask
         self._clock = clock
         self._keepalive_seconds = keepalive_seconds

@@ -26,6 +26,7 @@ class Bound:
     names: tuple[str, ...]
     ids: tuple[str, ...]
     decode_body: Callable[[bytes], Any] | None
+    needs_body: bool
     decode_query: Callable[[str], Any] | None
     changes: bool
     head: bytes | None
@@ -174,6 +175,7 @@ def _bind(surface: Surface, route: Route, *, path: str) -> Bound:
         names=names,
         ids=is_id,
         decode_body=None if route.body is None else body_decoder(route.body),
+        needs_body=route.needs_body,
         decode_query=None if route.query is None else query_decoder(route.query),
         changes=route.method not in {"GET", "HEAD"} and route.stream is None,
         head=None if route.status in {204, 304} else render_head(route.status, surface.response_headers),

@@ -16,6 +16,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from kit.http.dispatch import Dispatch
 from kit.http.surface import Surface
+from kit.http.tally import Tally
 from kit.ids import Ids
 from kit.tasks import Tasks
 
@@ -32,7 +33,8 @@ class Server:
 
     Every failure is told in the words of the surface that claims the path; a path without a claim gets an empty 404.
     Handlers of GET and of streams are cancelled when their client goes; handlers that change state run to their end
-    under `tasks`, so that a client who hangs up leaves nothing half done.
+    under `tasks`, so that a client who hangs up leaves nothing half done. What is answered is counted in
+    `tally`, which servers may share.
     """
 
     def __init__(
@@ -47,8 +49,9 @@ class Server:
         reuse_port: bool = False,
         listening_socket: socket.socket | None = None,
         keepalive_seconds: float = 75.0,
+        tally: Tally | None = None,
     ) -> None:
-        self._dispatch = Dispatch(surfaces, ids=ids, tasks=tasks)
+        self._dispatch = Dispatch(surfaces, ids=ids, tasks=tasks, tally=tally or Tally())
         self._host = host
         self._port = port
         self._ssl = ssl

@@ -8,13 +8,12 @@ from typing import Any, Self
 from aiohttp import web
 
 from kit.clock import Clock
-from kit.faults import Fault, Kind
+from kit.http.callers import watch_caller
 from kit.http.surface import Ask
 from kit.tasks import Tasks
 
 _COMMENT = b":\n\n"
 _FORBIDDEN = frozenset("\r\n\0")
-_REFUSED = frozenset({Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.NOT_FOUND})
 
 
 def frame(data: str | bytes, *, id: str | None = None, event: str | None = None) -> bytes:
@@ -40,8 +39,9 @@ class EventStream:
     """An open event stream to the client of one ask; used as `async with`, its `response` is what the handler returns.
 
     It sends a comment when nothing was sent for `keepalive_seconds`. `send` waits while the client reads slowly, so a
-    slow client holds up its own handler only. When the client goes, the handler is cancelled. As often, the caller is
-    recognised anew and handed to `admit`; when either refuses, the connection is closed as if the client had gone.
+    slow client holds up its own handler only. When the client goes, the handler is cancelled. As often, and whenever
+    the surface hears that callers changed, the caller is recognised anew and handed to `admit`; when either refuses,
+    the connection is closed as if the client had gone.
     """
 
     def __init__(
@@ -72,7 +72,8 @@ class EventStream:
         self._sent_at = self._clock.monotonic()
         self._tasks.start("keep-alive", self._keep_alive())
         if self._ask.caller is not None:
-            self._tasks.start("caller", self._watch_caller())
+            watching = watch_caller(self._ask, clock=self._clock, admit=self._admit, seconds=self._keepalive_seconds)
+            self._tasks.start("caller", watching)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -100,23 +101,6 @@ class EventStream:
                         await self.send(_COMMENT)
                     except ConnectionError:
                         return
-
-    async def _watch_caller(self) -> None:
-        while True:
-            await self._clock.sleep(self._keepalive_seconds)
-            if not await self._is_admitted():
-                if (transport := self._ask.request.transport) is not None:
-                    transport.abort()
-                return
-
-    async def _is_admitted(self) -> bool:
-        try:
-            caller = await self._ask.surface.authenticate(self._ask.request)
-            if caller is not None and self._admit is not None:
-                await self._admit(caller)
-        except Fault as fault:
-            return fault.kind not in _REFUSED
-        return caller is not None
 
 
 def _name(value: str) -> bytes:

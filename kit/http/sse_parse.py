@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
 
 
@@ -80,3 +80,22 @@ class EventParser:
         if not data:
             return None
         return Event(data="\n".join(data), event=event, id=self._id)
+
+
+async def split_events(chunks: AsyncIterator[bytes], *, max_event_bytes: int = 1 << 20) -> AsyncGenerator[bytes]:
+    """The stream in pieces of whole events, any number each, as they came; ValueError for an event past the cap.
+
+    Lines end with a line feed alone; empty ones between events, which keep a connection, are left out as far as they
+    are no piece of their own.
+    """
+    rest = b""
+    async for chunk in chunks:
+        data = (rest + chunk if rest else chunk).lstrip(b"\n")
+        end = data.rfind(b"\n\n") + 2
+        if end == 1:
+            rest = data
+            if len(rest) > max_event_bytes:
+                raise ValueError(f"an event passes {max_event_bytes} bytes")
+            continue
+        rest = data[end:]
+        yield data[:end] if rest else data

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+import msgspec
 from aiohttp import web
 
 from kit.faults import Fault
@@ -81,8 +82,9 @@ class Route:
     `path` has parameters as `{service_id}`, or `{rest:.+}` with a pattern; `access` is the least role that may call, as
     the surface words it ("public" asks for no credential). `body` is the type decoded from JSON; `raw_body` names the
     content type of a body that the handler streams itself, without a cap. `answer` is the type of the result, `stream`
-    the content type of a stream or "websocket". Parameters called `id` or `*_id` must be UUIDs, and reach the
-    handler in lowercase, unless `free_path`. `throttled` rows run the surface's `before`.
+    the content type of a stream, several of them joined by ", ", or "websocket", `content` that of an answer that is no
+    JSON, and `headers` says what the headers of a good answer mean. Parameters called `id` or `*_id` must be UUIDs, and
+    reach the handler in lowercase, unless `free_path`. `throttled` rows run the surface's `before`.
     """
 
     method: str
@@ -101,6 +103,39 @@ class Route:
     throttled: bool = True
     aliases: tuple[str, ...] = ()
     free_path: bool = False
+    content: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether a call without a body is refused; a POST all of whose fields have defaults may come without one."""
+        if self.method != "POST" or not isinstance(self.body, type) or not issubclass(self.body, msgspec.Struct):
+            return True
+        return any(each.required for each in msgspec.structs.fields(self.body))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldFaults:
+    """What a surface's document says of faults beside those of its rows: the type of a worded one, those that are told
+    without a body, those that `before` raises, and those that any row with a caller may tell.
+    """
+
+    shape: Any = None
+    bodiless: tuple[type[Fault], ...] = ()
+    before: tuple[type[Fault], ...] = ()
+    anywhere: tuple[type[Fault], ...] = ()
+
+
+class CallersWatch(Protocol):
+    """Hears that callers may have lost, or gained, what they had."""
+
+    async def next(self) -> object:
+        """Wait until something changed since the last time."""
+        ...
+
+    def close(self) -> None:
+        """Stop to listen."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +145,9 @@ class Surface:
     `authenticate` returns the caller, None where no credential was given, and raises Unauthenticated for a bad one.
     With `credential_first` an unknown path, a wrong method or a bad path is told only to callers with a credential.
     `before` runs ahead of authentication and may raise Limited. `not_found` answers what no route of the surface does.
-    `fault_shape` is the type of a worded fault, for the surface's document.
+    With `watch_callers` an open stream ends as soon as its caller is refused; without it, at its next look.
+    `note_forbidden` hears of every caller that is told Forbidden: who, the method and path, and the fault; it must not
+    block. `told_faults` is for the surface's document.
     """
 
     name: str
@@ -124,7 +161,9 @@ class Surface:
     before: Callable[[web.Request], None] | None = None
     response_headers: Mapping[str, str] = field(default_factory=dict)
     not_found: Callable[[Ask], Awaitable[object]] | None = None
-    fault_shape: Any = None
+    told_faults: ToldFaults = ToldFaults()
+    watch_callers: Callable[[], CallersWatch] | None = None
+    note_forbidden: Callable[[Any, str, Fault], None] | None = None
 
 
 def peer_of(request: web.Request) -> str:

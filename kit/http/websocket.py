@@ -1,7 +1,7 @@
-"""A server's WebSocket that can answer a message where it arrives, without waking the task that reads it.
+"""A WebSocket whose messages can be dealt with where they arrive, without waking the task that reads it.
 
-Waking a reader costs more than decoding a small message. Where nearly every message can be answered from memory, that
-is worth a quarter of the CPU (row 2a of `benchmarks/`).
+Waking a reader costs more than decoding a small message. Where nearly every message can be answered from memory, or
+goes on to another connection, that is worth a quarter of the CPU (row 2a of `benchmarks/`) and most of the delay (7a).
 
 It hangs between aiohttp's connection and its reader, which has no public seam; its test holds what it leans on.
 """
@@ -9,14 +9,17 @@ It hangs between aiohttp's connection and its reader, which has no public seam; 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import ClientWebSocketResponse, web
 from aiohttp._websocket.helpers import websocket_mask  # its compiled form; the only one that is quick
+from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_websocket import WebSocketReader, WebSocketWriter
 
 _WHOLE_BINARY: Final = 0x82
+_WHOLE_TEXT: Final = 0x81
 _FINAL: Final = 0x80
 _CONTROL: Final = 0x08
 _MASKED: Final = 0x80
@@ -24,12 +27,15 @@ _MASK_BYTES: Final = 4
 _MOST_WAITING_BYTES: Final = 64 * 1024
 """Answers that the other side has not taken; from there on the reading task answers, which waits."""
 
-Answer = Callable[[bytearray], bytes | None]
-"""Gives the answer to a binary message, or None to let `receive` have it."""
+Answer = Callable[[bytes], bytes | None]
+"""Gives the answer to a binary message, empty for none, or None to let `receive` have it."""
+
+Take = Callable[[bytes], None]
+"""Has a binary message, which is dealt with when it returns."""
 
 
 class DirectWebSocket(web.WebSocketResponse):
-    """A WebSocket without compression; `receive` gets all messages that `answer_with`'s function leaves to it.
+    """A WebSocket without compression; `receive` gets all messages that no function has had where they arrived.
 
     A message that is left, or whose function fails, makes those behind it wait for `settle`, so that order is kept.
     """
@@ -38,41 +44,155 @@ class DirectWebSocket(web.WebSocketResponse):
         super().__init__(timeout=close_seconds, compress=False, max_msg_size=max_message_bytes)
         self._max_message_bytes = max_message_bytes
         self._frames: _Frames | None = None
+        self._end: DirectEnd | None = None
 
     def answer_with(self, answer: Answer) -> None:
         """Let this function see each whole binary message first, from now on; it must not block."""
         assert self._frames is not None
         self._frames.answer = answer
 
+    def give_to(self, take: Take) -> None:
+        """Let this function have each whole binary message, from now on; it must not block."""
+        assert self._frames is not None
+        self._frames.take = take
+
     def settle(self) -> None:
         """A message that `receive` gave out is dealt with."""
         assert self._frames is not None
         self._frames.left -= 1
 
+    def release(self) -> None:
+        """Let go of the function, and of what broke the connection: both hold this in a circle, for which the garbage
+        collector of a daemon comes too seldom.
+        """
+        if self._frames is not None:
+            self._frames.answer = self._frames.take = None
+        _forget_frames(self.exception())
+
+    @property
+    def heard(self) -> int:
+        """A number that changes whenever anything comes from the other side."""
+        return 0 if self._frames is None else self._frames.heard
+
+    @property
+    def end(self) -> DirectEnd:
+        """This end, for writing without waiting; it can be asked for after the connection has gone, too."""
+        assert self._end is not None
+        return self._end
+
     def _post_start(self, request: web.BaseRequest, protocol: str | None, writer: WebSocketWriter) -> None:
         handler = request.protocol
         assert request.transport is not None
+        self._end = DirectEnd(request.transport, handler, masks=False)
         # What came with the handshake has to go through our frames as well.
         early, handler._message_tail = handler._message_tail, b""  # noqa: SLF001 - see the module's opening
         super()._post_start(request, protocol, writer)
         assert self._parser is not None
-        self._frames = _Frames(self._parser, request.transport, self._max_message_bytes)
+        self._frames = _Frames(self._parser, request.transport, self._max_message_bytes, from_client=True)
         handler._payload_parser = self._frames  # noqa: SLF001 - see the module's opening
         if early:
             self._frames.feed_data(early)
 
 
+class DirectClient:
+    """The same at the client's end of a WebSocket, which speaks first: its server is silent until then."""
+
+    def __init__(self, websocket: ClientWebSocketResponse, *, max_message_bytes: int) -> None:
+        connection = websocket._response.connection  # noqa: SLF001 - see the module's opening
+        parser = websocket._parser  # noqa: SLF001 - see the module's opening
+        if connection is None or connection.transport is None or parser is None:
+            raise ConnectionResetError("the connection was lost in its handshake")
+        assert connection.protocol is not None
+        self._frames = _Frames(parser, connection.transport, max_message_bytes, from_client=False)
+        self._websocket = websocket
+        connection.protocol.set_parser(self._frames, websocket._reader)  # noqa: SLF001 - see the module's opening
+        self.end = DirectEnd(connection.transport, connection.protocol, masks=True)
+
+    def give_to(self, take: Take) -> None:
+        """Let this function have each whole binary message, from now on; it must not block."""
+        self._frames.take = take
+
+    def settle(self) -> None:
+        """A message that `receive` gave out is dealt with."""
+        self._frames.left -= 1
+
+    def release(self) -> None:
+        """Let go of the function, and of what broke the connection."""
+        self._frames.take = None
+        _forget_frames(self._websocket.exception())
+
+    @property
+    def heard(self) -> int:
+        """A number that changes whenever anything comes from the other side."""
+        return self._frames.heard
+
+
+class DirectEnd:
+    """A WebSocket as something that binary messages are written to at once, and whose pace can be asked for and set."""
+
+    def __init__(self, transport: asyncio.Transport, protocol: BaseProtocol, *, masks: bool) -> None:
+        self._transport = transport
+        self._protocol = protocol
+        self._frame = _mask if masks else _frame
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the other side takes less than it is sent; what is written now waits in memory."""
+        return self._protocol._paused  # noqa: SLF001 - its property costs a call for each key
+
+    def write(self, data: bytes, *, most_bytes: int | None = None) -> None:
+        """Send a binary message, or several of at most that many bytes; nothing where the connection has gone."""
+        if self._transport.is_closing():
+            return
+        if most_bytes is None or len(data) <= most_bytes:
+            self._transport.write(self._frame(data))
+            return
+        pieces = [data[start : start + most_bytes] for start in range(0, len(data), most_bytes)]
+        self._transport.write(b"".join(map(self._frame, pieces)))
+
+    def say(self, text: str) -> None:
+        """Send a text message; nothing where the connection has gone."""
+        if not self._transport.is_closing():
+            self._transport.write(self._frame(text.encode(), _WHOLE_TEXT))
+
+    async def drained(self) -> None:
+        """Return when it is not full any more; ConnectionError when it never will be."""
+        await self._protocol._drain_helper()  # noqa: SLF001 - see the module's opening
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is taken from the other side for now, and so nothing can be heard of it."""
+        return self._protocol._reading_paused  # noqa: SLF001 - see the module's opening
+
+    def pause(self) -> None:
+        """Take nothing from the other side until `resume`."""
+        self._protocol.pause_reading()
+
+    def resume(self) -> None:
+        """Take what the other side sends again."""
+        self._protocol.resume_reading()
+
+    def abort(self) -> None:
+        """Drop the connection at once; nothing where it has gone."""
+        self._transport.abort()
+
+
 class _Frames:
     """Cuts the stream into frames: whole binary messages may be answered here, the rest goes on to aiohttp's reader."""
 
-    def __init__(self, reader: WebSocketReader, transport: asyncio.Transport, max_message_bytes: int) -> None:
+    def __init__(
+        self, reader: WebSocketReader, transport: asyncio.Transport, max_message_bytes: int, *, from_client: bool
+    ) -> None:
         self.answer: Answer | None = None
+        self.take: Take | None = None
         self.left = 0
+        self.heard = 0
         self._reader = reader
         self._write = transport.write
         self._waiting_bytes = transport.get_write_buffer_size
         self._is_closing = transport.is_closing
         self._max_message_bytes = max_message_bytes
+        self._mask_bit = _MASKED if from_client else 0
         self._rest = b""
         self._is_passed_on = False
         self._is_in_pieces = False
@@ -81,6 +201,7 @@ class _Frames:
         self._reader.feed_eof()
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        self.heard += 1
         if self._is_passed_on:
             return self._feed(data)
         if self._rest:
@@ -103,7 +224,8 @@ class _Frames:
             if end > size:
                 break
             first = data[start]
-            if not (first == _WHOLE_BINARY and data[start + 1] & _MASKED and self._take(data, body=body, end=end)):
+            is_plain = first == _WHOLE_BINARY and data[start + 1] & _MASKED == self._mask_bit
+            if not (is_plain and self._meet(data, body, end)):
                 self._note_left(first)
                 failed, rest = self._feed(data if start == 0 and end == size else data[start:end])
                 if failed:
@@ -112,23 +234,28 @@ class _Frames:
         self._rest = data[start:] if start else data
         return False, b""
 
-    def _take(self, data: bytes, *, body: int, end: int) -> bool:
-        """Whether the message was answered here."""
-        answer = self.answer
-        if answer is None or self.left or self._is_in_pieces:
+    def _meet(self, data: bytes, body: int, end: int) -> bool:
+        """Whether the message is dealt with here."""
+        take, answer = self.take, self.answer
+        if self.left or self._is_in_pieces or (take is None and answer is None):
             return False
-        if self._waiting_bytes() > _MOST_WAITING_BYTES or self._is_closing():
+        if take is None and (self._waiting_bytes() > _MOST_WAITING_BYTES or self._is_closing()):
             return False
-        message = bytearray(data[body:end])
-        websocket_mask(data[body - _MASK_BYTES : body], message)
+        message = data[body:end]
+        if self._mask_bit:
+            unmasked = bytearray(message)
+            websocket_mask(data[body - _MASK_BYTES : body], unmasked)
+            message = bytes(unmasked)
         try:
-            said = answer(message)
+            if take is not None:
+                take(message)
+                return True
+            said = None if answer is None else answer(message)
         except Exception:  # noqa: BLE001 - the reading task meets it again, and its failure is the link's
             return False
-        if said is None:
-            return False
-        self._write(_frame(said))
-        return True
+        if said:
+            self._write(_frame(said))
+        return said is not None
 
     def _note_left(self, first: int) -> None:
         """Count a message of which the last frame goes on to the reader; control frames are none."""
@@ -143,10 +270,26 @@ class _Frames:
         return bool(result[0]), result[1]
 
 
-def _frame(message: bytes) -> bytes:
-    length = len(message)
+def _frame(message: bytes, first: int = _WHOLE_BINARY) -> bytes:
+    return _head(len(message), first, 0) + message
+
+
+def _mask(message: bytes, first: int = _WHOLE_BINARY) -> bytes:
+    # As the library does: it keeps proxies from being confused, and is no secret.
+    mask, masked = random.getrandbits(32).to_bytes(_MASK_BYTES, "big"), bytearray(message)
+    websocket_mask(mask, masked)
+    return b"".join((_head(len(message), first, _MASKED), mask, masked))
+
+
+def _head(length: int, first: int, masked: int) -> bytes:
     if length < 126:
-        return bytes((_WHOLE_BINARY, length)) + message
+        return bytes((first, masked | length))
     if length < 65536:
-        return b"\x82\x7e" + length.to_bytes(2, "big") + message
-    return b"\x82\x7f" + length.to_bytes(8, "big") + message
+        return bytes((first, masked | 126)) + length.to_bytes(2, "big")
+    return bytes((first, masked | 127)) + length.to_bytes(8, "big")
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__context__

@@ -96,28 +96,34 @@ const show = (api) => {
   const list = document.getElementById("operations");
   list.replaceChildren();
   const components = api.components.schemas;
+  const groups = new Map();
   for (const [path, methods] of Object.entries(api.paths)) {
     for (const [method, operation] of Object.entries(methods)) {
       const row = element(
         "details",
-        "",
+        operation.deprecated ? "old" : "",
         element(
           "summary",
           "",
           element("span", "method", method.toUpperCase()),
-          element("span", "path", path),
-          element("span", "", operation.summary),
-          element("span", "access", operation["x-access"]),
+          element("span", "what", element("span", "path", path), " ", element("span", "", operation.summary)),
+          element("span", "access", operation["x-least-role"]),
         ),
       );
       row.addEventListener("toggle", () => row.children.length > 1 || row.append(body(operation, components)));
-      list.append(row);
+      const tag = operation.tags?.[0] ?? "";
+      if (!groups.has(tag)) groups.set(tag, element("section", "", element("h2", "", tag)));
+      groups.get(tag).append(row);
     }
   }
+  list.append(...groups.values());
   document.getElementById("find").addEventListener("input", (event) => {
     const wanted = event.target.value.toLowerCase();
-    for (const row of list.children) {
-      row.hidden = !row.firstChild.textContent.toLowerCase().includes(wanted);
+    for (const group of list.children) {
+      for (const row of group.querySelectorAll("details")) {
+        row.hidden = !row.firstChild.textContent.toLowerCase().includes(wanted);
+      }
+      group.hidden = !group.querySelector("details:not([hidden])");
     }
   });
 };

@@ -1,0 +1,1 @@
+"""Self-checks of a host: what was found, what it means, and how to mend it."""
