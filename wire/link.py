@@ -55,6 +55,40 @@ class ReplicaReport(Lenient, frozen=True, omit_defaults=True):
     """Ingress has taken up its route: new requests reach it."""
 
 
+class JobRunState(enum.Enum):
+    """Where an attempt of a job's run stands on its node."""
+
+    PENDING = "pending"
+    """Nothing of it was started yet; `reason` says what is in its way."""
+    RUNNING = "running"
+    ENDED = "ended"
+    """Its process has ended; its log can still be read."""
+    FAILED = "failed"
+    """It was never started and will not be, or it was lost: `reason` says why."""
+
+
+class EndedBy(enum.Enum):
+    """What ended an attempt before its own end."""
+
+    TIMEOUT = "timeout"
+    CANCEL = "cancel"
+
+
+class JobRunReport(Lenient, frozen=True, omit_defaults=True):
+    """What the node observes of an attempt of a job's run; one that has ended or failed never changes again."""
+
+    key: str
+    """As `wire.spec.JobRun.key` names it."""
+    state: JobRunState
+    started_at: dt.datetime | None = None
+    finished_at: dt.datetime | None = None
+    exit_code: int | None = None
+    oom_killed: bool = False
+    ended_by: EndedBy | None = None
+    """Absent: it ended by itself."""
+    reason: str | None = None
+
+
 class HostReport(Lenient, frozen=True):
     """Numbers of the node itself; CPU counts jiffies since boot."""
 
@@ -103,9 +137,13 @@ class Heartbeat(Lenient, frozen=True, omit_defaults=True, tag_field="t", tag="he
     agent_version: str
     replicas: tuple[ReplicaReport, ...] | None = None
     """All replicas of the node; an empty list says that there are none."""
+    job_runs: tuple[JobRunReport, ...] | None = None
+    """All attempts of jobs' runs that the spec names; an empty list says that there are none."""
     host: HostReport | None = None
     engine: Part | None = None
     ingress: Part | None = None
+    peer_port: int | None = None
+    """Where the ingress takes what other nodes hand over; absent: nowhere."""
     happenings: tuple[Happening, ...] = ()
     """What happened since the last heartbeat that was answered."""
 

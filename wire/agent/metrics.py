@@ -1,6 +1,6 @@
-"""Readings of a node's replicas and of the node: `GET /metrics?service_id=`, `GET /node`, `GET /requests?service_id=`.
+"""Readings of replicas and of the node: `GET /metrics[?service_id=]`, `GET /node`, `GET /requests?service_id=`.
 
-A value that cannot be read is null; `source` says where a value comes from (`cgroup2`, `cgroup1`, `procfs`).
+A value that cannot be read is null; `source` says where a value comes from (`cgroup2`, `cgroup1`, `procfs`, `netlink`).
 """
 
 from __future__ import annotations
@@ -8,6 +8,14 @@ from __future__ import annotations
 import datetime as dt
 
 from wire.base import Lenient
+
+
+class DeviceIo(Lenient, frozen=True):
+    """Bytes between a container and a block device, `major:minor`, since the container started."""
+
+    device: str
+    read_bytes: int
+    written_bytes: int
 
 
 class ReplicaMetrics(Lenient, frozen=True):
@@ -29,10 +37,27 @@ class ReplicaMetrics(Lenient, frozen=True):
     restarts: int | None = None
     network_received_bytes: int | None = None
     network_sent_bytes: int | None = None
+    network_source: str | None = None
+    cpu_user_usec: int | None = None
+    """Cumulative, as the next and everything of IO and pressure are."""
+    cpu_system_usec: int | None = None
+    cpu_throttled_usec: int | None = None
+    """Time in which its limit kept it from running."""
+    memory_peak_bytes: int | None = None
+    memory_anon_bytes: int | None = None
+    memory_file_bytes: int | None = None
+    memory_kernel_bytes: int | None = None
+    swap_bytes: int | None = None
+    io_devices: tuple[DeviceIo, ...] | None = None
+    io_source: str | None = None
+    cpu_pressure_usec: int | None = None
+    """Time in which some process of it waited for CPU; the next two for memory and IO."""
+    memory_pressure_usec: int | None = None
+    io_pressure_usec: int | None = None
 
 
 class ServiceMetrics(Lenient, frozen=True):
-    """Readings of a service's replicas on this node."""
+    """Readings of replicas on this node: of the service asked about, or of all."""
 
     replicas: tuple[ReplicaMetrics, ...]
 
