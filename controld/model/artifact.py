@@ -25,6 +25,8 @@ class BuiltSource(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     git_ref: str
     dockerfile_path: str
     context_path: str
+    commit: str | None = None
+    """What the ref meant, in full."""
 
 
 class ImageSource(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="external_registry"):

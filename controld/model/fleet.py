@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import Mapping
 
 from controld.model.node import NodeState
-from wire.link import ReplicaReport
+from wire.link import JobRunReport, ReplicaReport
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,5 +23,8 @@ class NodeFacts:
     cpu_count: int | None = None
     memory_bytes: int | None = None
     """Of the whole machine; absent: not told yet."""
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     replicas: Mapping[str, ReplicaReport] = dataclasses.field(default_factory=dict)
     """What it reports of its replicas, by id."""
+    job_runs: Mapping[str, JobRunReport] = dataclasses.field(default_factory=dict)
+    """What it reports of attempts of jobs' runs, by key."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from controld.model.placement import ANYWHERE, Placement
+from controld.model.service import AutoscalePolicy, GitSource
 from wire.spec import Health, Limits
 
 
@@ -24,5 +26,20 @@ class Launch:
     limits: Limits
     env: tuple[tuple[str, str], ...]
     replicas: int
-    """How many the service should run, at least 1."""
+    """How many the service should run now; 0: none, until it is woken."""
     promoted_deployment_id: str | None
+    git: GitSource | None = None
+    """The repository that the stored source names; absent for the other kinds."""
+    placement: Placement = ANYWHERE
+    registry_id: str | None = None
+    """The registry of the project that the image is in."""
+    image_ref: str | None = None
+    """Its path and tag there."""
+    rolling_deployment_id: str | None = None
+    """The deployment that shares the traffic with the promoted one while it takes over, batch by batch."""
+    autoscale: AutoscalePolicy | None = None
+    """What decides how many run; absent: nobody but who asked for them."""
+    is_asleep: bool = False
+    """It scaled to nothing, and no replica that was started since takes requests yet."""
+    scale_problem: str | None = None
+    """Why fewer run than the policy calls for."""

@@ -46,6 +46,8 @@ class Node:
     heard_at: dt.datetime | None
     """When it last sent a heartbeat, exact to a second or so; None: never."""
     removed_at: dt.datetime | None
+    peer_port: int | None = None
+    """Where its ingress takes what other nodes hand over; None: nowhere."""
 
     def accepts(self, serial: str) -> bool:
         """Whether a certificate with this serial still speaks for the node."""

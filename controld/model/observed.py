@@ -6,15 +6,23 @@ import datetime as dt
 import enum
 from dataclasses import dataclass
 
+from wire.agent.history import HostHistory, ReplicaHistory
+from wire.agent.logs import LogLine
 from wire.agent.metrics import ReplicaMetrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogText:
-    """A line of the log; whoever has seen it resumes behind it by `id`."""
+    """A line of the log; whoever has seen it resumes behind it by `id`, which is not that of `line`."""
 
     id: str
-    text: str
+    node_id: str
+    line: LogLine
+
+    @property
+    def text(self) -> str:
+        """What the replica wrote."""
+        return self.line.text
 
 
 class NoticeKind(enum.Enum):
@@ -26,6 +34,8 @@ class NoticeKind(enum.Enum):
     """Lines of a node are missing until it answers."""
     REACHABLE = "reachable"
     """The node answers again; what it had meanwhile follows."""
+    ENDED = "ended"
+    """All that was asked for was told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +51,20 @@ LogNews = LogText | LogNotice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogEvents:
+    """Lines of the log as events of a stream, with their ids, as they came from their node."""
+
+    data: bytes
+
+
+LogBatch = list[LogNews] | LogEvents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecentLog:
     """The newest lines of a service, oldest first, and the nodes whose lines are missing."""
 
-    lines: tuple[str, ...]
+    lines: tuple[LogText, ...]
     unreachable: tuple[str, ...]
     """Names of nodes."""
 
@@ -74,6 +94,36 @@ class ServiceReading:
     cpu_limit_millis: int
     memory_limit_bytes: int
     replicas: tuple[ReplicaReading, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What a replica used lately, and which node remembers it."""
+
+    node_id: str
+    history: ReplicaHistory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePast:
+    """What a service's replicas used lately; `unreachable` says why nodes are missing from it."""
+
+    service_name: str
+    since: dt.datetime
+    step_seconds: int
+    fields: tuple[str, ...]
+    replicas: tuple[Past, ...]
+    unreachable: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePast:
+    """What a node used lately; without points where `unreachable` says why it does not tell."""
+
+    node_id: str
+    since: dt.datetime
+    history: HostHistory
+    unreachable: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

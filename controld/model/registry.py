@@ -16,19 +16,37 @@ DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """The images of one service, called `<project name>/<service name>`."""
+    """The images of one service."""
 
     project_id: str
     project: str
     service_id: str
     service: str
+    name: str
+    """How the registry calls it, as `rules/registry_names.py` makes it."""
     id: str | None
     """None until something is pushed."""
 
-    @property
-    def name(self) -> str:
-        """How the registry calls it."""
-        return f"{self.project}/{self.service}"
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What a token of the registry may be used for: actions on a repository, or on the registry as a whole."""
+
+    kind: str
+    """`repository` or `registry`."""
+    name: str
+    actions: frozenset[str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryToken:
+    """A token of a few minutes that stands for another credential within its scopes."""
+
+    token_sha256: str
+    credential_sha256: str
+    """The hash of the credential that it was fetched with."""
+    scopes: tuple[Scope, ...]
+    expires_at: dt.datetime
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +78,21 @@ class Manifest:
     subject: str | None
     artifact_type: str | None
     annotations: Mapping[str, str] | None
+    touched_at: dt.datetime | None = None
+    """When it was last pushed, asked about by a pusher, or lost a tag; None: it is not kept yet."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HeldManifest:
+    """A manifest of a repository with what decides how long it stays."""
+
+    digest: str
+    subject: str | None
+    children: frozenset[str]
+    """What it names: of these, manifests count."""
+    is_needed: bool
+    """By a tag that is not of a build, by an artifact that is kept, or by a replica."""
+    touched_at: dt.datetime
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +163,7 @@ class RepositoryView:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryTotals:
-    """Sums over all repositories; a blob counts once for each repository that holds it."""
+    """Sums over all repositories; a blob that several hold counts once."""
 
     repositories: int
     blobs: int
@@ -145,6 +178,7 @@ class Collection:
     scanned_blobs: int
     deleted_blobs: int
     deleted_bytes: int
+    deleted_manifests: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from wire.link import HostReport, Part, ReplicaReport
+from wire.link import HostReport, JobRunReport, Part, ReplicaReport
 
 
 @dataclass(slots=True, kw_only=True)
@@ -22,6 +22,7 @@ class NodeReport:
     wire_version: int | None = None
     agent_version: str | None = None
     replicas: tuple[ReplicaReport, ...] = ()
+    job_runs: tuple[JobRunReport, ...] = ()
     host: HostReport | None = None
     engine: Part | None = None
     ingress: Part | None = None

@@ -6,6 +6,8 @@ import dataclasses
 import datetime as dt
 import enum
 
+from controld.model.placement import ANYWHERE, Placement
+
 Env = tuple[tuple[str, str], ...]
 """Names and values in order; of a repeated name the last counts."""
 
@@ -76,7 +78,9 @@ class Protocol(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceEndpoint:
-    """A port of the service by name."""
+    """A port of the service by name. What speaks TCP has a public port at every node's ingress, or gets one for good
+    when it is saved without; what speaks HTTP is found by its hostnames.
+    """
 
     name: str
     protocol: Protocol
@@ -101,6 +105,10 @@ class ServiceDraft:
     tls_enabled: bool = False
     autoscale: AutoscalePolicy | None = None
     endpoints: tuple[ServiceEndpoint, ...] = ()
+    replicas: int | None = None
+    """Absent: what is stored stays, and a new service has one."""
+    placement: Placement | None = None
+    """Absent: what is stored stays, and a new service may run anywhere."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,3 +133,8 @@ class Service:
     """The hostname that the platform gave it."""
     created_at: dt.datetime
     updated_at: dt.datetime
+    replicas: int = 1
+    """How many run while no policy says otherwise."""
+    placement: Placement = ANYWHERE
+    scaled_to: int | None = None
+    """How many the policy called for last; absent: there is none, or it has not decided yet."""

@@ -21,6 +21,14 @@ class User:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class UserChange:
+    """What becomes of a user; absent: it stays."""
+
+    password: str | None = None
+    is_super_admin: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A sign-in by password; it slides with use up to its last moment."""
 

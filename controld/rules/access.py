@@ -14,6 +14,7 @@ ANY: Final = "any"
 PERSON: Final = "person"
 SOME_ADMIN: Final = "some_admin"
 SOME_MEMBER: Final = "some_member"
+SOME_OPERATOR: Final = "some_operator"
 
 LEAST: Final[Mapping[str, Role | str]] = {
     "project.read": Role.VIEWER,
@@ -29,17 +30,33 @@ LEAST: Final[Mapping[str, Role | str]] = {
     "service.logs": Role.OPERATOR,
     "service.metrics": Role.VIEWER,
     "service.requests": Role.VIEWER,
+    "console.open": Role.OPERATOR,
+    "console.transcripts": Role.ADMIN,
     "domains.read": Role.VIEWER,
     "domains.change": Role.OPERATOR,
+    "credentials.read": Role.VIEWER,
+    "credentials.change": Role.OPERATOR,
+    "credentials.list": SUPER_ADMIN,
+    "credentials.name": SUPER_ADMIN,
+    "registries.read": Role.VIEWER,
+    "registries.change": Role.OPERATOR,
     "upload.create": Role.OPERATOR,
     "deployment.read": Role.VIEWER,
     "deployment.create": Role.OPERATOR,
     "deployment.cancel": Role.OPERATOR,
     "deployment.logs": Role.OPERATOR,
+    "job.read": Role.VIEWER,
+    "job.write": Role.OPERATOR,
+    "job.delete": Role.OPERATOR,
+    "job.run": Role.OPERATOR,
+    "job.cancel": Role.OPERATOR,
+    "job.logs": Role.OPERATOR,
     "image.pull": Role.VIEWER,
     "image.push": Role.OPERATOR,
     "registry.status": SOME_MEMBER,
     "registry.collect": SUPER_ADMIN,
+    "cache.status": SOME_MEMBER,
+    "cache.collect": SOME_OPERATOR,
     "env.read": Role.OPERATOR,
     "users.change": SUPER_ADMIN,
     "users.directory": SOME_ADMIN,
@@ -47,7 +64,10 @@ LEAST: Final[Mapping[str, Role | str]] = {
     "nodes.change": SUPER_ADMIN,
     "node.metrics": SUPER_ADMIN,
     "ingress.read": SUPER_ADMIN,
-    "audit.read": SUPER_ADMIN,
+    "certificates.read": SUPER_ADMIN,
+    "exposition.read": SUPER_ADMIN,
+    "audit.read": SOME_ADMIN,
+    "audit.project": Role.ADMIN,
     "bootstrap": SUPER_ADMIN,
     "own.read": ANY,
     "own.change": PERSON,
@@ -74,6 +94,24 @@ def reach_of(caller: Caller) -> frozenset[str] | None:
     return None if caller.is_super_admin else frozenset(caller.memberships)
 
 
+def highest_role(caller: Caller) -> Role | None:
+    """The highest role that the caller has in any project under the limits of their token, or None without one."""
+    if caller.kind is CallerKind.NODE:
+        return None
+    if caller.is_super_admin:
+        return caller.role_ceiling or Role.ADMIN
+    roles = [role for each in caller.memberships if (role := role_in(caller, each)) is not None]
+    return max(roles, key=lambda role: role.rank, default=None)
+
+
+def administered_by(caller: Caller) -> frozenset[str] | None:
+    """The projects in which the caller is an admin under the limits of their token, or None for all that there are."""
+    reach = reach_of(caller)
+    if reach is None:
+        return None if highest_role(caller) is Role.ADMIN else frozenset()
+    return frozenset(each for each in reach if role_in(caller, each) is Role.ADMIN)
+
+
 def allows(caller: Caller, operation: str, *, project_id: str | None = None) -> bool:
     """Whether the table lets the caller do the operation, in that project where it is about one."""
     least = LEAST[operation]
@@ -85,15 +123,18 @@ def allows(caller: Caller, operation: str, *, project_id: str | None = None) -> 
     if least == SUPER_ADMIN:
         return is_super_admin(caller)
     if least == SOME_ADMIN:
-        return is_super_admin(caller) or any(role_in(caller, each) is Role.ADMIN for each in caller.memberships)
+        return highest_role(caller) is Role.ADMIN
+    if least == SOME_OPERATOR:
+        highest = highest_role(caller)
+        return highest is not None and highest.rank >= Role.OPERATOR.rank
     if least == SOME_MEMBER:
-        return caller.is_super_admin or any(role_in(caller, each) is not None for each in caller.memberships)
+        return highest_role(caller) is not None
     return least == ANY or (caller.user_id is not None and not caller.is_limited)
 
 
 def is_super_admin(caller: Caller) -> bool:
-    """Whether the caller is above projects; a token with a project or a role ceiling below admin never is."""
-    return caller.is_super_admin and caller.project_limit is None and caller.role_ceiling in {None, Role.ADMIN}
+    """Whether the caller is above projects; a token with a project or a role ceiling never is."""
+    return caller.is_super_admin and not caller.is_limited
 
 
 def check(caller: Caller, operation: str, *, project_id: str | None = None, missing: Fault | None = None) -> None:
@@ -102,7 +143,9 @@ def check(caller: Caller, operation: str, *, project_id: str | None = None, miss
         return
     if missing is not None and project_id is not None and role_in(caller, project_id) is None:
         raise missing
-    raise Forbidden(f"cannot do this: it needs {_needs(operation)}")
+    raise Forbidden(
+        f"cannot do this: it needs {_needs(operation)}", details={"operation": operation, "project_id": project_id}
+    )
 
 
 def _needs(operation: str) -> str:
@@ -113,6 +156,7 @@ def _needs(operation: str) -> str:
         SUPER_ADMIN: "a super-admin",
         SOME_ADMIN: "an admin of some project",
         SOME_MEMBER: "a role in some project",
+        SOME_OPERATOR: "an operator of some project",
         PERSON: "a signed-in person, or a token of theirs without limits",
         ANY: "a credential of a person",
     }[least]

@@ -20,11 +20,19 @@ from controld.model.launch import Launch
 from controld.model.node import NodeState
 from controld.model.replica import PlacedReplica
 from controld.model.upload import Upload
-from controld.rules.deployment_log import render_moment
-from controld.rules.placement import Load, choose_builder, place
-from wire.link import ReplicaReport, ReplicaState
+from controld.rules.deployment_gate import Seen, describe_failure, find_node
+from controld.rules.placement import (
+    Load,
+    Need,
+    Promise,
+    allows_node,
+    choose_builder,
+    describe_state,
+    explain_shortage,
+    place,
+)
+from wire.link import ReplicaState
 
-_DOOMED_RESTARTS = 2
 _EXTEND_BY_AT_LEAST = dt.timedelta(seconds=5)
 
 
@@ -38,6 +46,9 @@ class Timing:
     start: dt.timedelta = dt.timedelta(seconds=60)
     switch: dt.timedelta = dt.timedelta(seconds=10)
     at_once: int = 8
+    surge_percent: int = 25
+    """So many of a service's replicas, and one at least, may run beyond what is wanted while a release takes over."""
+    promise: Promise = dataclasses.field(default_factory=Promise)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +69,17 @@ class Facts:
     nodes: tuple[NodeFacts, ...]
     replicas: tuple[PlacedReplica, ...]
     """Of this deployment."""
-    serving: tuple[str, ...]
-    """The node of each other running replica of the service."""
+    others: tuple[PlacedReplica, ...]
+    """The running replicas of the service's other deployments."""
     loads: Mapping[str, Load]
+    """Of each node, without the `others`, which go when this one takes over."""
     building: Mapping[str, int]
     """How many deployments build on each node."""
+
+    @property
+    def count(self) -> int:
+        """How many replicas the release needs; one at least, for its gate to mean something."""
+        return max(1, self.launch.replicas)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -103,6 +120,15 @@ class Start:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Roll:
+    """The replicas so far are healthy: let them share the traffic, drain as many old ones, and start the next."""
+
+    node_ids: tuple[str, ...]
+    drain: tuple[str, ...]
+    deadline_at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Extend:
     """An image is being pulled for a replica: the gate's deadline moves."""
 
@@ -131,7 +157,7 @@ class Fail:
     lines: tuple[str, ...] = ()
 
 
-Step = Wait | Hold | Begin | Work | Start | Extend | Promote | Confirm | Fail
+Step = Wait | Hold | Begin | Work | Start | Roll | Extend | Promote | Confirm | Fail
 
 
 def decide_step(facts: Facts, timing: Timing) -> Step:
@@ -169,18 +195,20 @@ def _decide_pending(facts: Facts, timing: Timing) -> Step:
     if (refusal := _refuse(facts)) is not None:
         return Fail(refusal)
     if deployment.deadline_at is not None and now >= deployment.deadline_at:
-        return Fail(f"no node could take it: {describe_nodes(facts.nodes)}")
+        return Fail(f"no node could take it: {_describe_shortage(facts, timing)}")
     if facts.running >= timing.at_once:
         return Wait()
     if isinstance(deployment.request, RedeployRequest):
         step: Step | None = _start(facts, timing)
-    else:
+    elif _place(facts, timing, 1):
         step = _begin(facts, deadline_at=now + _work_time(deployment, timing))
+    else:
+        step = None  # what is built would have nowhere to run
     if step is not None:
         return step
     if deployment.deadline_at is not None:
         return Wait()
-    return Hold(now + timing.placement, f"waiting for a node: {describe_nodes(facts.nodes)}")
+    return Hold(now + timing.placement, f"waiting for a node: {_describe_shortage(facts, timing)}")
 
 
 def _refuse(facts: Facts) -> str | None:
@@ -194,8 +222,11 @@ def _refuse(facts: Facts) -> str | None:
         case RedeployRequest():
             if facts.artifact is None:
                 return "there is no artifact to deploy again: nothing is promoted, or it is no longer kept"
-        case GitRequest():
-            return "this version does not build from git"
+        case GitRequest(repo_url=repo_url):
+            if facts.launch.git is None:
+                return f"the service's source is {facts.launch.source_kind}, not git"
+            if facts.launch.git.repo_url != repo_url:
+                return "the service's repository is another one meanwhile: deploy it again"
     return None
 
 
@@ -204,62 +235,84 @@ def _work_time(deployment: Deployment, timing: Timing) -> dt.timedelta:
 
 
 def _begin(facts: Facts, *, deadline_at: dt.datetime) -> Begin | None:
-    node_id = choose_builder(facts.nodes, loads=facts.loads, building=facts.building, serving=facts.serving)
+    """Where the service may run, when a node there is ready: an image that comes from no registry stays there."""
+    serving = [replica.node_id for replica in facts.others]
+    own = [node for node in facts.nodes if node.state == NodeState.READY and allows_node(node, facts.launch.placement)]
+    node_id = choose_builder(own or facts.nodes, loads=facts.loads, building=facts.building, serving=serving)
     return None if node_id is None else Begin(node_id, deadline_at)
 
 
 def _start(facts: Facts, timing: Timing) -> Start | None:
+    """The first batch: as many as the surge leaves room for beside those that run."""
     assert facts.artifact is not None
-    nodes = place(
-        facts.launch.replicas,
-        facts.nodes,
-        artifact=facts.artifact,
-        limits=facts.launch.limits,
-        loads=facts.loads,
-        taken=facts.serving,
-    )
-    if len(nodes) < facts.launch.replicas:
-        return None
-    return Start(facts.artifact.id, nodes, start_deadline(facts, timing))
+    batch = max(1, min(facts.count, facts.count + _surge(facts, timing) - len(facts.others)))
+    nodes = _place(facts, timing, batch)
+    return Start(facts.artifact.id, nodes, start_deadline(facts, timing)) if len(nodes) == batch else None
+
+
+def _surge(facts: Facts, timing: Timing) -> int:
+    return max(1, -(-facts.count * timing.surge_percent // 100))
+
+
+def _need(facts: Facts, timing: Timing) -> Need:
+    launch = facts.launch
+    return Need(artifact=facts.artifact, limits=launch.limits, placement=launch.placement, promise=timing.promise)
+
+
+def _place(facts: Facts, timing: Timing, count: int) -> tuple[str, ...]:
+    taken = [replica.node_id for replica in facts.replicas]
+    return place(count, facts.nodes, need=_need(facts, timing), loads=facts.loads, taken=taken)
+
+
+def _describe_shortage(facts: Facts, timing: Timing) -> str:
+    taken = [replica.node_id for replica in facts.replicas]
+    return explain_shortage(facts.nodes, need=_need(facts, timing), loads=facts.loads, taken=taken)
 
 
 def _decide_building(facts: Facts, timing: Timing) -> Step:
     deployment, now = facts.deployment, facts.now
-    node = _find(facts.nodes, deployment.node_id)
+    node = find_node(facts.nodes, deployment.node_id)
     deadline_at = deployment.deadline_at or deployment.phase_at + _work_time(deployment, timing)
     if now >= deadline_at:
-        return Fail(_describe_late_work(facts, node))
+        return Fail(_describe_late_work(facts, node, timing))
     if facts.artifact is not None:
-        return _start(facts, timing) or Wait()
+        return _start(facts, timing) or _hold(facts, timing, deadline_at=deadline_at)
     if node is None or node.state == NodeState.LOST:
         return _begin(facts, deadline_at=deadline_at) or Wait()
     return Work(node.id)
 
 
-def _describe_late_work(facts: Facts, node: NodeFacts | None) -> str:
+def _hold(facts: Facts, timing: Timing, *, deadline_at: dt.datetime) -> Step:
+    """Wait for a place as long as any deployment does, and not for as long as the build might have taken."""
+    if deadline_at - facts.now <= timing.placement:
+        return Wait()
+    return Hold(facts.now + timing.placement, f"waiting for a node: {_describe_shortage(facts, timing)}")
+
+
+def _describe_late_work(facts: Facts, node: NodeFacts | None, timing: Timing) -> str:
     if facts.artifact is not None:
-        return f"no node could take its replicas in time: {describe_nodes(facts.nodes)}"
+        return f"no node could take its replicas in time: {_describe_shortage(facts, timing)}"
     what = "the pull" if isinstance(facts.deployment.request, ImageRequest) else "the build"
     minutes = (facts.now - facts.deployment.phase_at).total_seconds() / 60
     late = f"{what} did not finish within {minutes:.0f} min"
     if node is None:
         return f"{late}: its node was removed"
-    return late if node.state == NodeState.READY else f"{late}: {describe_node(node)}"
+    return late if node.state == NodeState.READY else f"{late}: node {node.name} {describe_state(node)}"
 
 
 def _decide_starting(facts: Facts, timing: Timing) -> Step:
     deployment, now = facts.deployment, facts.now
     deadline_at = deployment.deadline_at or deployment.phase_at + timing.start
-    seen = [_Seen.of(replica, facts.nodes) for replica in facts.replicas]
+    seen = [Seen.of(replica, facts.nodes) for replica in facts.replicas]
     if not seen or any(each.node is None for each in seen):
         return Fail("a node was removed while the new replicas started on it")
     if all(each.is_healthy for each in seen):
-        return Promote(now + timing.switch)
+        return _decide_next_batch(facts, timing, deadline_at=deadline_at)
     waited_for = [each for each in seen if not each.is_healthy]
     if all(each.is_doomed for each in waited_for):
-        return _describe_failure(waited_for[0], late=False)
+        return Fail(*describe_failure(waited_for[0], late=False))
     if now >= deadline_at:
-        return _describe_failure(waited_for[0], late=True)
+        return Fail(*describe_failure(waited_for[0], late=True))
     if any(each.state is ReplicaState.PULLING for each in waited_for):
         most = deployment.phase_at + timing.pull + timing.start
         later = min(start_deadline(facts, timing), most)
@@ -268,84 +321,30 @@ def _decide_starting(facts: Facts, timing: Timing) -> Step:
     return Wait()
 
 
+def _decide_next_batch(facts: Facts, timing: Timing, *, deadline_at: dt.datetime) -> Step:
+    """All that was started is healthy: the switch when these are enough, else the next replicas.
+
+    As many old ones drain as leave the service with what it needs; with the new ones that start it stays within the
+    surge.
+    """
+    here, old = len(facts.replicas), len(facts.others)
+    if here >= facts.count:
+        return Promote(facts.now + timing.switch)
+    leaving = max(0, min(old, here + old - facts.count))
+    batch = max(1, min(facts.count - here, facts.count + _surge(facts, timing) - here - (old - leaving)))
+    nodes = _place(facts, timing, batch)
+    if len(nodes) == batch:
+        drain = sorted(facts.others, key=lambda each: (-each.index, each.id))[:leaving]
+        return Roll(nodes, tuple(each.id for each in drain), start_deadline(facts, timing))
+    if facts.now >= deadline_at:
+        return Fail(f"no node could take more of its replicas in time: {_describe_shortage(facts, timing)}")
+    return Wait()
+
+
 def _decide_switching(facts: Facts) -> Step:
     """After the switch nothing takes it back; only when it is told as done is open."""
-    seen = [_Seen.of(replica, facts.nodes) for replica in facts.replicas]
+    seen = [Seen.of(replica, facts.nodes) for replica in facts.replicas]
     if all(each.report is not None and each.report.serving for each in seen):
         return Confirm(late=False)
     deadline_at = facts.deployment.deadline_at
     return Confirm(late=True) if deadline_at is None or facts.now >= deadline_at else Wait()
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Seen:
-    replica: PlacedReplica
-    node: NodeFacts | None
-    report: ReplicaReport | None
-
-    @classmethod
-    def of(cls, replica: PlacedReplica, nodes: tuple[NodeFacts, ...]) -> _Seen:
-        node = _find(nodes, replica.node_id)
-        return cls(replica, node, None if node is None else node.replicas.get(replica.id))
-
-    @property
-    def state(self) -> ReplicaState:
-        return ReplicaState.PENDING if self.report is None else self.report.state
-
-    @property
-    def is_healthy(self) -> bool:
-        """Healthy by a report that is not old."""
-        return self.state is ReplicaState.HEALTHY and self.node is not None and self.node.state == NodeState.READY
-
-    @property
-    def is_doomed(self) -> bool:
-        """It will not come up by waiting."""
-        if self.report is None:
-            return False
-        return self.state is ReplicaState.FAILED or (
-            self.state in {ReplicaState.EXITED, ReplicaState.STARTING, ReplicaState.UNHEALTHY}
-            and self.report.restarts >= _DOOMED_RESTARTS
-        )
-
-
-def _describe_failure(seen: _Seen, *, late: bool) -> Fail:
-    name = f"replica {seen.replica.index}"
-    node, report = seen.node, seen.report
-    if node is not None and node.state != NodeState.READY:
-        return Fail(f"{name} could not be watched: {describe_node(node)}")
-    if report is None:
-        return Fail(f"{name} was not started in time: its node reports nothing of it")
-    if late and report.state is ReplicaState.PULLING:
-        return Fail(f"{name} did not get its image in time", report.last_lines)
-    why = report.reason or _word_state(report)
-    tries = f" ({report.restarts} restarts)" if report.restarts else ""
-    deadline = " within its deadline" if late else ""
-    return Fail(f"{name} did not become healthy{deadline}: {why}{tries}", report.last_lines)
-
-
-def _word_state(report: ReplicaReport) -> str:
-    if report.oom_killed:
-        return "it ran out of memory and was killed"
-    if report.exit_code is not None:
-        return f"it exited with code {report.exit_code}"
-    return f"it is {report.state.value}"
-
-
-def describe_nodes(nodes: tuple[NodeFacts, ...]) -> str:
-    """What stands in the way on each node, in a sentence; at most five are named."""
-    if not nodes:
-        return "no node is enrolled"
-    told = "; ".join(describe_node(node) for node in nodes[:5])
-    return told if len(nodes) <= 5 else f"{told}; and {len(nodes) - 5} more"
-
-
-def describe_node(node: NodeFacts) -> str:
-    """The node's state and when it was last heard."""
-    if node.state == NodeState.READY:
-        return f"node {node.name} is ready and cannot get the image"
-    heard = "never heard" if node.heard_at is None else f"last heard at {render_moment(node.heard_at)}"
-    return f"node {node.name} is {node.state.value}, {heard}"
-
-
-def _find(nodes: tuple[NodeFacts, ...], node_id: str | None) -> NodeFacts | None:
-    return next((node for node in nodes if node.id == node_id), None)

@@ -18,6 +18,7 @@ RUNTIME_START: Final = "RUNTIME_START"
 HEALTHCHECK: Final = "HEALTHCHECK"
 HEALTHY: Final = "HEALTHY"
 ERROR: Final = "ERROR"
+AUTOSCALE: Final = "AUTOSCALE"
 
 MAX_OUTPUT_LINES: Final = 20_000
 MAX_OUTPUT_BYTES: Final = 8 * 1024 * 1024
@@ -38,3 +39,9 @@ def clean_text(text: str) -> str:
     """The text as one line without NUL or line breaks, cut at 4096 characters."""
     flat = " ".join(text.replace("\0", "\N{REPLACEMENT CHARACTER}").splitlines()) if text else ""
     return flat if len(flat) <= MAX_LINE_CHARACTERS else flat[: MAX_LINE_CHARACTERS - 1] + "…"
+
+
+def add_last_line(reason: str, lines: tuple[str, ...]) -> str:
+    """The reason with the last line of the replica's log that says something."""
+    said = [line.strip() for line in lines if line.strip()]
+    return f"{reason}; its last line: {clean_text(said[-1])}" if said else reason

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import re
+
+from controld.model.hostname import Hostname, HostnameStatus
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _OTHER = re.compile(r"[^a-z0-9]+")
@@ -43,6 +46,22 @@ def make_assigned_hostname(service: str, project: str, *, base_domain: str, suff
         digest = hashlib.sha256(label.encode()).hexdigest()[:8]
         label = f"{label[: _LABEL_LIMIT - 9].rstrip('-')}-{digest}"
     return f"{label}.{base_domain}"
+
+
+def make_hostname(
+    name: str, service_id: str, *, hostname_id: str, challenge_token: str, now: dt.datetime, assigned: bool = False
+) -> Hostname:
+    """A fresh hostname of a service: assigned by the platform and so verified, or waiting for its proof."""
+    return Hostname(
+        id=hostname_id,
+        service_id=service_id,
+        hostname=name,
+        status=HostnameStatus.VERIFIED if assigned else HostnameStatus.PENDING,
+        assigned=assigned,
+        challenge_token=challenge_token,
+        created_at=now,
+        verified_at=now if assigned else None,
+    )
 
 
 def _slug(text: str) -> str:

@@ -7,18 +7,32 @@ controld, with nothing remembered.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Mapping
 from typing import Final
 
 _KEY_LENGTH: Final = 12
 _MOST_CHARACTERS: Final = 6_000
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MOMENT: Final = re.compile(r"s-([0-9a-f]{1,14})")
 _PART: Final = re.compile(r"([0-9a-z-]{1,12}):([0-9a-zA-Z._-]+)")
 
 
 def node_key(node_id: str) -> str:
     """The node's name in cursors."""
     return node_id[-_KEY_LENGTH:]
+
+
+def render_since(at: dt.datetime) -> str:
+    """The place on a node ahead of all that was written since then; no agent makes cursors like it."""
+    return f"s-{max(0, (at - _EPOCH) // dt.timedelta(microseconds=1)):x}"
+
+
+def parse_since(cursor: str) -> dt.datetime | None:
+    """The moment that the place was made of; None where an agent made it."""
+    found = _MOMENT.fullmatch(cursor)
+    return None if found is None else _EPOCH + dt.timedelta(microseconds=int(found[1], 16))
 
 
 def render_cursor(cursors: Mapping[str, str]) -> str:

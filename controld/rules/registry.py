@@ -50,11 +50,6 @@ class _Index(msgspec.Struct, frozen=True, rename="camel"):
     annotations: dict[str, str] | None = None
 
 
-def is_segment(text: str) -> bool:
-    """Whether a project's or service's name can stand in a repository's name."""
-    return text not in {"", ".", ".."} and not any(each in "/\\" or each.isspace() for each in text)
-
-
 def is_digest(text: str) -> bool:
     """Whether the text is a digest of an algorithm that we compute: sha256 or sha512."""
     return _DIGEST.fullmatch(text) is not None

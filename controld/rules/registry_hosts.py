@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 
+from kit.addresses import is_internal, parse_address
+
 _HOST = re.compile(r"[A-Za-z0-9.-]+")
-_SHARED = ipaddress.ip_network("100.64.0.0/10")
 
 
 def find_image_host(image: str) -> str | None:
@@ -20,8 +20,11 @@ def find_image_host(image: str) -> str | None:
     return None
 
 
-def find_host_problem(host: str) -> str | None:
-    """Why a registry host (with or without a port) must not be spoken to, or None."""
+def find_host_problem(host: str, *, allow_private: bool = False) -> str | None:
+    """Why a registry host (with or without a port) must not be spoken to, or None.
+
+    `allow_private` lets it be this machine, or one inside a network.
+    """
     if not host:
         return "it is empty"
     if "://" in host or any(mark in host for mark in "/\\@") or any(letter.isspace() for letter in host):
@@ -29,31 +32,15 @@ def find_host_problem(host: str) -> str | None:
     name, port = _split_port(host)
     if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
         return "its port is not a number from 1 to 65535"
-    address = _parse_address(name)
+    address = parse_address(name)
     if address is not None:
-        return "it is an address inside a network" if is_internal(address) else None
+        return "it is an address inside a network" if is_internal(address) and not allow_private else None
     if _HOST.fullmatch(name) is None:
         return "it may hold letters, digits, '.' and '-' only"
     lowered = name.lower().rstrip(".")
-    if lowered == "localhost" or lowered.endswith(".localhost"):
+    if not allow_private and (lowered == "localhost" or lowered.endswith(".localhost")):
         return "it is this machine"
     return None
-
-
-def is_internal(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether an address is loopback, private, link-local, unspecified, broadcast, multicast or carrier-shared."""
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    if isinstance(address, ipaddress.IPv4Address) and (address in _SHARED or address.packed[0] == 0):
-        return True
-    return (
-        address.is_private
-        or address.is_loopback
-        or address.is_link_local
-        or address.is_unspecified
-        or address.is_multicast
-        or address.is_reserved
-    )
 
 
 def _split_port(host: str) -> tuple[str, str | None]:
@@ -64,32 +51,3 @@ def _split_port(host: str) -> tuple[str, str | None]:
         name, _, port = host.partition(":")
         return name, port
     return host, None
-
-
-def _parse_address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address that a name spells, the short and numeric spellings of IPv4 included."""
-    try:
-        return ipaddress.ip_address(name)
-    except ValueError:
-        pass
-    parts = name.lower().rstrip(".").split(".")
-    try:
-        numbers = [_parse_number(part) for part in parts]
-    except ValueError:
-        return None
-    if not 1 <= len(numbers) <= 4 or any(number > 255 for number in numbers[:-1]):
-        return None
-    value = numbers[-1]
-    for position, number in enumerate(numbers[:-1]):
-        value += number << (8 * (3 - position))
-    return ipaddress.IPv4Address(value) if value < 2**32 else None
-
-
-def _parse_number(part: str) -> int:
-    if not part.isascii():
-        raise ValueError(part)
-    if part.startswith("0x"):
-        return int(part, 16)
-    if not part.isdigit():
-        raise ValueError(part)
-    return int(part, 8) if part.startswith("0") and len(part) > 1 else int(part)

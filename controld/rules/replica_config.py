@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+import datetime as dt
+from collections.abc import Iterable
+from typing import Final
 
 from controld.model.artifact import Artifact
 from controld.model.launch import Launch
-from wire.spec import Limits, Replica
+from controld.model.replica import PlacedReplica
+from controld.model.service import AutoscalePolicy
+from controld.rules.autoscale import clamp_count, hold_scale
+from wire.spec import Limits, Replica, Wanted
 
 DEFAULT_CPU_MILLIS: Final = 500
 DEFAULT_MEMORY_BYTES: Final = 512 * 1024**2
@@ -43,6 +47,38 @@ def freeze_config(
     )
 
 
+def make_replica(
+    launch: Launch,
+    artifact: Artifact,
+    *,
+    deployment_id: str,
+    replica_id: str,
+    node_id: str,
+    index: int,
+    drain_seconds: float,
+    now: dt.datetime,
+) -> PlacedReplica:
+    """A new replica of the deployment on the node, to be run, with its configuration frozen."""
+    config = freeze_config(
+        launch,
+        artifact,
+        deployment_id=deployment_id,
+        replica_id=replica_id,
+        index=index,
+        drain_seconds=drain_seconds,
+    )
+    return PlacedReplica(
+        id=replica_id,
+        service_id=launch.service_id,
+        deployment_id=deployment_id,
+        node_id=node_id,
+        index=index,
+        config=config,
+        wanted=Wanted.RUNNING,
+        created_at=now,
+    )
+
+
 def merge_env(shared: Iterable[tuple[str, str]], own: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """The project's variables with the service's over them; of a repeated name the last counts."""
     return tuple(dict((*shared, *own)).items())
@@ -55,6 +91,13 @@ def effective_limits(*levels: tuple[int | None, int | None]) -> Limits:
     return Limits(cpu_millis=cpu, memory_bytes=memory)
 
 
-def wanted_count(autoscale: Mapping[str, Any] | None) -> int:
-    """How many replicas a service runs: the policy's least, at least one; one without a policy."""
-    return 1 if autoscale is None else max(1, int(autoscale["min_replicas"]))
+def wanted_count(replicas: int, autoscale: AutoscalePolicy | None, *, scaled_to: int | None) -> int:
+    """How many replicas a service runs now: what was asked for, or what its policy was last found to call for.
+
+    A policy that has not decided yet (`scaled_to` is absent) begins with its least, and with one at least; what it has
+    decided is held within its bounds, which may have changed since.
+    """
+    if autoscale is None:
+        return replicas
+    held = hold_scale(autoscale, scaled_to)
+    return clamp_count(autoscale, 1) if held is None else held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from controld.model.service import Env, ResourceLimits
@@ -16,7 +17,11 @@ NAME_LIMIT: Final = 255
 LARGEST_U16: Final = 2**16 - 1
 LARGEST_U32: Final = 2**32 - 1
 LARGEST_BYTES: Final = 2**63 - 1
+LABELS_LIMIT: Final = 64
+LEAST_CPU_MILLIS: Final = 10
+LEAST_MEMORY_BYTES: Final = 6 * 1024**2
 
+_LABEL = re.compile(r"[A-Za-z0-9._/-]{1,63}")
 _WORD = re.compile(r"[A-Za-z0-9_-]+")
 _REFUSED_ENV = frozenset(
     {
@@ -75,11 +80,36 @@ def check_env(env: Env) -> None:
 
 
 def check_limits(limits: ResourceLimits | None) -> None:
-    """Limits above zero."""
+    """A hundredth of a core and 6 MiB at least: an engine runs nothing on less."""
     if limits is None:
         return
-    check_range(limits.cpu_millis, what="resource_limits.cpu_millis", least=1, most=LARGEST_U32)
-    check_range(limits.memory_bytes, what="resource_limits.memory_bytes", least=1, most=LARGEST_BYTES)
+    check_range(limits.cpu_millis, what="resource_limits.cpu_millis", least=LEAST_CPU_MILLIS, most=LARGEST_U32)
+    check_range(limits.memory_bytes, what="resource_limits.memory_bytes", least=LEAST_MEMORY_BYTES, most=LARGEST_BYTES)
+
+
+def check_labels(labels: Mapping[str, str], *, what: str) -> None:
+    """At most 64 labels; names of letters, digits, '.', '_', '/' and '-', values of these or empty, 63 at most."""
+    if len(labels) > LABELS_LIMIT:
+        raise Invalid(f"cannot save: {what} has more than {LABELS_LIMIT} labels")
+    for name, value in labels.items():
+        if _LABEL.fullmatch(name) is None:
+            raise Invalid(
+                f"cannot save: {what} names {name!r}; a label has 1 to 63 letters, digits, '.', '_', '/' and '-'"
+            )
+        if value and _LABEL.fullmatch(value) is None:
+            raise Invalid(
+                f"cannot save: {what} gives {name} the value {value!r}; it may have up to 63 letters, digits, '.', "
+                "'_', '/' and '-'"
+            )
+
+
+def split_label(text: str) -> tuple[str, str]:
+    """Name and value of a label that is written `name=value`; raises Invalid."""
+    name, mark, value = text.partition("=")
+    if not mark:
+        raise Invalid(f"cannot read the label {text!r}: it is not name=value")
+    check_labels({name: value}, what="label")
+    return name, value
 
 
 def check_range(value: int, *, what: str, least: int, most: int) -> None:
