@@ -50,6 +50,11 @@ class ArtifactStore:
         ).first()
         return None if row is None else to_record(row)
 
+    async def list_images(self, tx: Transaction) -> list[Artifact]:
+        """Every artifact that is kept, one of each image."""
+        found = {(row.origin, row.image): row for row in await tx.execute(select(artifacts).order_by(artifacts.c.id))}
+        return [to_record(row) for row in found.values()]
+
     async def prune(self, tx: Transaction, service_id: str, *, keep: int) -> None:
         """Drop all but the newest `keep` of a service; what is promoted or about to run stays."""
         in_use = select(deployments.c.artifact_id).where(

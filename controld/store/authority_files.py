@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime as dt
-import os
 import ssl
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import TypeVar
 
 from controld.core.faults import AuthorityUnusable
 from kit import tls
+from kit.files import create_file, replace_file
 
 T = TypeVar("T")
 
@@ -44,7 +42,7 @@ class AuthorityFiles:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             key_pem = tls.make_key()
             certificate_pem = tls.make_authority(key_pem, common_name=common_name, now=now, lifetime=lifetime)
-            _place(self._authority_file, certificate_pem + key_pem, replace=False)
+            create_file(self._authority_file, (certificate_pem + key_pem).encode())
 
         await asyncio.to_thread(work)
 
@@ -93,7 +91,7 @@ class AuthorityFiles:
         def work() -> None:
             key_pem = tls.make_key()
             csr_pem = tls.make_signing_request(key_pem, common_name=names.common_name)
-            _place(self._own_file, self._sign(csr_pem, names, now, lifetime) + key_pem, replace=True)
+            replace_file(self._own_file, (self._sign(csr_pem, names, now, lifetime) + key_pem).encode())
             with self._guard:
                 for context in self._contexts:
                     context.load_cert_chain(self._own_file)
@@ -147,25 +145,3 @@ def _read_pair(path: Path) -> tuple[str, str]:
     if not found:
         raise ValueError(f"{path} holds no key")
     return certificate_pem, found + key
-
-
-def _place(path: Path, text: str, *, replace: bool) -> None:
-    """Put the text under the name at once, mode 0600; without `replace` what is there stays."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace:
-            Path(name).replace(path)
-        else:
-            with contextlib.suppress(FileExistsError):
-                os.link(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row, bindparam, delete, select, update
 
@@ -14,31 +14,30 @@ from controld.model.role import Role
 from controld.model.user import ApiToken, Credential, Session, User
 from controld.store.tables import api_tokens, memberships, sessions, users
 
+_TABLES: Final = {TokenKind.SESSION: sessions, TokenKind.API_TOKEN: api_tokens}
+
 
 class CredentialStore:
     """Reads and writes sessions and tokens; the end of one announces ("token", its SHA-256)."""
 
     async def find(self, tx: Transaction, token_sha256: str) -> Credential | None:
         """What a token stands for, expired or not."""
-        session = (
-            await tx.execute(
-                select(sessions, users.c.username, users.c.is_super_admin, users.c.created_at.label("user_created_at"))
-                .join(users, users.c.id == sessions.c.user_id)
-                .where(sessions.c.token_sha256 == token_sha256)
-            )
-        ).one_or_none()
-        if session is not None:
-            return await self._credential(tx, session, kind=TokenKind.SESSION)
-        token = (
-            await tx.execute(
-                select(
-                    api_tokens, users.c.username, users.c.is_super_admin, users.c.created_at.label("user_created_at")
-                )
-                .join(users, users.c.id == api_tokens.c.user_id)
-                .where(api_tokens.c.token_sha256 == token_sha256)
-            )
-        ).one_or_none()
-        return None if token is None else await self._credential(tx, token, kind=TokenKind.API_TOKEN)
+        for kind, table in _TABLES.items():
+            if found := await self._find(tx, kind, table.c.token_sha256 == token_sha256):
+                return found
+        return None
+
+    async def find_by_id(self, tx: Transaction, kind: TokenKind, credential_id: str) -> Credential | None:
+        """What a session or token stands for, expired or not."""
+        table = _TABLES.get(kind)
+        return None if table is None else await self._find(tx, kind, table.c.id == credential_id)
+
+    async def _find(self, tx: Transaction, kind: TokenKind, where: Any) -> Credential | None:
+        table = _TABLES[kind]
+        user = (users.c.username, users.c.is_super_admin, users.c.created_at.label("user_created_at"))
+        statement = select(table, *user).join(users, users.c.id == table.c.user_id).where(where)
+        row = (await tx.execute(statement)).one_or_none()
+        return None if row is None else await self._credential(tx, row, kind=kind)
 
     async def add_session(self, tx: Transaction, session: Session) -> None:
         """Keep a new session."""
@@ -65,6 +64,11 @@ class CredentialStore:
     async def delete_session(self, tx: Transaction, session_id: str) -> bool:
         """End one session; False when there is none."""
         return await self._end_sessions(tx, sessions.c.id == session_id) > 0
+
+    async def delete_session_of(self, tx: Transaction, user_id: str, *, prefix: str) -> int:
+        """End the user's sessions whose SHA-256 begins so, and say how many."""
+        begins = sessions.c.token_sha256.startswith(prefix, autoescape=True)
+        return await self._end_sessions(tx, (sessions.c.user_id == user_id) & begins)
 
     async def delete_sessions_of(self, tx: Transaction, user_id: str, *, but: str | None = None) -> int:
         """End the user's sessions, but for the one with this id, and say how many."""
@@ -104,16 +108,16 @@ class CredentialStore:
         )
         return [_token(row) for row in await tx.execute(statement)]
 
-    async def delete_token(self, tx: Transaction, token_id: str, *, user_id: str) -> bool:
-        """Revoke a token of this user; False when they have none of this id."""
-        statement = (
-            delete(api_tokens)
-            .where(api_tokens.c.id == token_id, api_tokens.c.user_id == user_id)
-            .returning(api_tokens.c.token_sha256)
-        )
-        ended = list((await tx.execute(statement)).scalars())
-        tx.announce("token", *ended)
-        return bool(ended)
+    async def delete_token(self, tx: Transaction, token_id: str, *, user_id: str | None) -> ApiToken | None:
+        """Revoke a token of this user (None: of any), and return what it was; None when there is none of this id."""
+        condition = api_tokens.c.id == token_id
+        if user_id is not None:
+            condition &= api_tokens.c.user_id == user_id
+        row = (await tx.execute(delete(api_tokens).where(condition).returning(api_tokens))).one_or_none()
+        if row is None:
+            return None
+        tx.announce("token", row.token_sha256)
+        return _token(row)
 
     async def touch_sessions(self, tx: Transaction, used: Iterable[tuple[str, dt.datetime, dt.datetime]]) -> None:
         """Note for sessions, by id, when they were last used and until when they last now."""

@@ -24,8 +24,8 @@ def held_data_dir(path: Path) -> Iterator[None]:
         yield
 
 
-def read_setup_secret(path: Path, *, ids: Ids) -> str:
-    """The setup secret in the file, which is made with 0600 and a fresh one where it is missing; it blocks."""
+def read_own_secret(path: Path, *, ids: Ids) -> str:
+    """The secret in the file, which is made with 0600 and a fresh one where it is missing; it blocks."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

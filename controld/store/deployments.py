@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -12,15 +12,21 @@ from sqlalchemy import Row, and_, func, insert, literal, or_, select, update
 from controld.core.ports import Transaction
 from controld.model.artifact import Artifact
 from controld.model.deployment import UNFINISHED, Deployment, DeploymentRequest, Status
+from controld.model.page import Page
 from controld.store import artifacts
-from controld.store.tables import Moment, deployments
+from controld.store.leases import LeasedRows
+from controld.store.tables import Moment, deployments, services
 from controld.store.tables import artifacts as artifacts_table
 
+_others = deployments.alias()
 _UNFINISHED = sorted(status.value for status in UNFINISHED)
 
 
-class DeploymentStore:
+class DeploymentStore(LeasedRows[Deployment]):
     """Reads and writes deployments."""
+
+    def __init__(self) -> None:
+        super().__init__(deployments, unfinished=deployments.c.status.in_(_UNFINISHED))
 
     async def insert(self, tx: Transaction, deployment: Deployment) -> None:
         """Keep a new deployment."""
@@ -33,7 +39,7 @@ class DeploymentStore:
         highest = await tx.execute(select(func.max(deployments.c.number)).where(deployments.c.service_id == service_id))
         return (highest.scalar_one() or 0) + 1
 
-    async def find(self, tx: Transaction, deployment_id: str) -> Deployment | None:
+    async def find(self, tx: Transaction, deployment_id: str, /) -> Deployment | None:
         """The deployment, or None."""
         row = (await tx.execute(select(deployments).where(deployments.c.id == deployment_id))).first()
         return None if row is None else _to_record(row)
@@ -45,9 +51,28 @@ class DeploymentStore:
         found = await self._select_with_artifacts(tx, deployments.c.id == deployment_id)
         return found[0] if found else None
 
-    async def list_of_service(self, tx: Transaction, service_id: str) -> list[tuple[Deployment, Artifact | None]]:
-        """The service's deployments with their artifacts, newest first."""
-        return await self._select_with_artifacts(tx, deployments.c.service_id == service_id)
+    async def list_of_service(
+        self, tx: Transaction, service_id: str, *, page: Page | None = None
+    ) -> list[tuple[Deployment, Artifact | None]]:
+        """The service's deployments with their artifacts, newest first: all, or a page and one more."""
+        where = deployments.c.service_id == service_id
+        if page is not None and page.before is not None:
+            last = select(deployments.c.number).where(where, deployments.c.id == page.before)
+            where = and_(where, deployments.c.number < last.scalar_subquery())
+        return await self._select_with_artifacts(tx, where, most=None if page is None else page.limit + 1)
+
+    async def list_current(self, tx: Transaction, *, projects: Collection[str] | None = None) -> list[Deployment]:
+        """For each service the promoted deployment, or the newest while none is; with `projects`, of those in these."""
+        newest = select(func.max(_others.c.number)).where(_others.c.service_id == services.c.id).scalar_subquery()
+        promoted = services.c.promoted_deployment_id
+        statement = (
+            select(deployments)
+            .join(services, services.c.id == deployments.c.service_id)
+            .where(or_(deployments.c.id == promoted, and_(promoted.is_(None), deployments.c.number == newest)))
+        )
+        if projects is not None:
+            statement = statement.where(services.c.project_id.in_(projects))
+        return [_to_record(row) for row in await tx.execute(statement)]
 
     async def list_unfinished(self, tx: Transaction) -> list[Deployment]:
         """Every deployment with a step left, the oldest of each service ahead of its others."""
@@ -58,50 +83,11 @@ class DeploymentStore:
         )
         return [_to_record(row) for row in rows]
 
-    async def claim(
-        self, tx: Transaction, deployment_id: str, *, owner: str, now: dt.datetime, until: dt.datetime
-    ) -> Deployment | None:
-        """Take the lease when nobody holds it; the deployment as it is now, or None.
-
-        A lease that ends far later than a new one would was written ahead of a wall clock set back, and holds nothing.
-        """
-        taken = await tx.execute(
-            update(deployments)
-            .where(
-                deployments.c.id == deployment_id,
-                deployments.c.status.in_(_UNFINISHED),
-                or_(
-                    deployments.c.lease_owner.is_(None),
-                    deployments.c.lease_until <= now,
-                    deployments.c.lease_until > until + (until - now),
-                ),
-            )
-            .values(lease_owner=owner, lease_until=until)
-        )
-        return await self.find(tx, deployment_id) if taken.rowcount == 1 else None
-
-    async def renew(self, tx: Transaction, deployment_id: str, *, owner: str, until: dt.datetime) -> Deployment | None:
-        """Hold the lease for longer; the deployment as it is now, or None when the lease is another's or it is gone."""
-        kept = await tx.execute(update(deployments).where(_owned(deployment_id, owner)).values(lease_until=until))
-        return await self.find(tx, deployment_id) if kept.rowcount == 1 else None
-
-    async def release(self, tx: Transaction, deployment_id: str, *, owner: str) -> None:
-        """Give the lease back."""
-        await tx.execute(
-            update(deployments).where(_owned(deployment_id, owner)).values(lease_owner=None, lease_until=None)
-        )
-
-    async def release_all(self, tx: Transaction) -> None:
-        """Drop every lease: their holders are gone, as at the start of the only controld of a database."""
-        await tx.execute(
-            update(deployments).where(deployments.c.lease_owner.is_not(None)).values(lease_owner=None, lease_until=None)
-        )
-
     async def change(self, tx: Transaction, deployment: Deployment, *, owner: str, **changes: Any) -> bool:
         """Write columns while the lease is still the owner's and the status is the one given; whether it was."""
         changed = await tx.execute(
             update(deployments)
-            .where(_owned(deployment.id, owner), deployments.c.status == deployment.status.value)
+            .where(self._is_owned(deployment.id, owner), deployments.c.status == deployment.status.value)
             .values(**changes)
         )
         tx.announce("deployment", deployment.id)
@@ -132,18 +118,17 @@ class DeploymentStore:
             await tx.execute(update(deployments).where(deployments.c.id.in_(ids)).values(status=status.value))
             tx.announce("deployment", *ids)
 
-    async def _select_with_artifacts(self, tx: Transaction, where: Any) -> list[tuple[Deployment, Artifact | None]]:
-        rows = (await tx.execute(select(deployments).where(where).order_by(deployments.c.number.desc()))).all()
+    async def _select_with_artifacts(
+        self, tx: Transaction, where: Any, *, most: int | None = None
+    ) -> list[tuple[Deployment, Artifact | None]]:
+        wanted = select(deployments).where(where).order_by(deployments.c.number.desc()).limit(most)
+        rows = (await tx.execute(wanted)).all()
         ids = {row.artifact_id for row in rows if row.artifact_id is not None}
         found: Sequence[Any] = ()
         if ids:
             found = (await tx.execute(select(artifacts_table).where(artifacts_table.c.id.in_(ids)))).all()
         by_id = {row.id: artifacts.to_record(row) for row in found}
         return [(_to_record(row), by_id.get(row.artifact_id)) for row in rows]
-
-
-def _owned(deployment_id: str, owner: str) -> Any:
-    return and_(deployments.c.id == deployment_id, deployments.c.lease_owner == owner)
 
 
 def _to_values(deployment: Deployment) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
 
 from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
@@ -19,6 +21,7 @@ from controld.model.change import Change
 from controld.store.feed import CHANNEL, Feed, Listener
 from controld.store.migrate import migrate
 from kit.clock import Clock
+from kit.exposition import Histogram
 from kit.faults import Invalid
 from kit.tasks import Tasks
 
@@ -30,6 +33,7 @@ _QUEUE_SECONDS = 10.0
 _PG_BAD_DATA = "22"
 _PG_DISK_FULL = "53100"
 _PG_COLLISIONS = frozenset({"40001", "40P01", "55P03"})
+_WRITE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Transaction:
@@ -83,6 +87,12 @@ class Database:
         self._tasks = Tasks("database")
         self._unbroken = None if self._is_postgres else self._tasks
         self._listener = Listener(url, feed=feed, clock=clock) if self._is_postgres else None
+        self.waiting = 0
+        """Transactions that wait for their turn."""
+        self.busy = 0
+        """Transactions that gave up waiting, since the start."""
+        self.write_seconds = Histogram(_WRITE_SECONDS)
+        """How long transactions that may change things took, with their wait."""
 
     async def open(self) -> None:
         """Bring the schema forward and begin to hear other processes' changes; raises DatabaseNewer."""
@@ -102,8 +112,8 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
         """A consistent view that changes nothing."""
-        with _translated():
-            async with _turn(None if self._is_postgres else self._readers), self._connected() as connection:
+        with self._measured(None), _translated():
+            async with self._admitted(None if self._is_postgres else self._readers) as connection:
                 if self._is_postgres:
                     await connection.execution_options(isolation_level="REPEATABLE READ")
                 yield Transaction(connection, unbroken=self._unbroken)
@@ -111,8 +121,8 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Transaction]:
         """A transaction that may change things; leaving the block commits, then the feed is told."""
-        with _translated():
-            async with _turn(None if self._is_postgres else self._writer), self._connected() as connection:
+        with self._measured(self.write_seconds), _translated():
+            async with self._admitted(None if self._is_postgres else self._writer) as connection:
                 await connection.execution_options(moorage_write=True)
                 transaction = Transaction(connection, unbroken=self._unbroken)
                 yield transaction
@@ -123,6 +133,39 @@ class Database:
                     await self._tasks.finish("commit", _commit(connection))
                 finally:
                     self.feed.publish(changes)
+
+    async def fetch_size(self) -> int:
+        """Bytes that it takes, with the log of what was not yet moved into it; raises StoreUnavailable."""
+        if self._is_postgres:
+            async with self.read() as tx:
+                return int((await tx.execute(text("SELECT pg_database_size(current_database())"))).scalar_one())
+        file = make_url(self.url).database
+        return 0 if _is_in_memory(self.url) or file is None else await asyncio.to_thread(_read_sizes, Path(file))
+
+    @contextmanager
+    def _measured(self, seconds: Histogram | None) -> Iterator[None]:
+        started = perf_counter()
+        try:
+            yield
+        except StoreBusy:
+            self.busy += 1
+            raise
+        finally:
+            if seconds is not None:
+                seconds.add(perf_counter() - started)
+
+    @asynccontextmanager
+    async def _admitted(self, queue: asyncio.Lock | asyncio.Semaphore | None) -> AsyncIterator[AsyncConnection]:
+        """A connection, once the queue's place is had in the order of asking; raises StoreBusy."""
+        self.waiting += 1
+        waits = True
+        try:
+            async with _turn(queue), self._connected() as connection:
+                self.waiting -= 1
+                waits = False
+                yield connection
+        finally:
+            self.waiting -= waits
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
@@ -193,6 +236,14 @@ async def _commit(connection: AsyncConnection) -> None:
     except DBAPIError:
         await connection.invalidate()
         raise
+
+
+def _read_sizes(file: Path) -> int:
+    try:
+        beside = file.with_name(f"{file.name}-wal")
+        return file.stat().st_size + (beside.stat().st_size if beside.exists() else 0)
+    except OSError as error:
+        raise StoreUnavailable(f"cannot tell the size of the database: {error}") from error
 
 
 @asynccontextmanager

@@ -18,6 +18,12 @@ class FactStore:
         """The fact, or None."""
         return (await tx.execute(select(facts.c.value).where(facts.c.name == name))).scalar_one_or_none()
 
+    async def put(self, tx: Transaction, name: str, value: Any) -> None:
+        """Keep the fact in place of the one there was."""
+        insert = postgresql.insert if tx.is_postgres else sqlite.insert
+        statement = insert(facts).values(name=name, value=value)
+        await tx.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+
     async def put_once(self, tx: Transaction, name: str, value: Any) -> Any:
         """Keep the fact unless there is one, and return the one that stands."""
         insert = postgresql.insert if tx.is_postgres else sqlite.insert

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from controld.core.ports import Transaction
 from controld.model.report import NodeReport
 from controld.store.tables import node_reports, nodes
-from wire.link import HostReport, Part, ReplicaReport
+from wire.link import HostReport, JobRunReport, Part, ReplicaReport
 
 
 class _Kept(msgspec.Struct, array_like=True, omit_defaults=True):
@@ -25,6 +25,7 @@ class _Kept(msgspec.Struct, array_like=True, omit_defaults=True):
     host: HostReport | None
     engine: Part | None
     ingress: Part | None
+    job_runs: tuple[JobRunReport, ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -50,7 +51,15 @@ class NodeReportStore:
                 "applied_digest": each.applied_digest,
                 "converged": each.converged,
                 "report": _encoder.encode(
-                    _Kept(each.wire_version, each.agent_version, each.replicas, each.host, each.engine, each.ingress)
+                    _Kept(
+                        each.wire_version,
+                        each.agent_version,
+                        each.replicas,
+                        each.host,
+                        each.engine,
+                        each.ingress,
+                        each.job_runs,
+                    )
                 ),
             }
             for each in reports
@@ -93,4 +102,5 @@ def _report(row: Row[Any]) -> NodeReport:
         host=kept.host,
         engine=kept.engine,
         ingress=kept.ingress,
+        job_runs=kept.job_runs,
     )

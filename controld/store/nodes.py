@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Row, func, select, update
 
 from controld.core.ports import Transaction
+from controld.model.job import ACTIVE
 from controld.model.node import JoinToken, Node, NodeState
-from controld.store.tables import join_tokens, nodes, replicas
+from controld.store.tables import job_runs, join_tokens, nodes, replicas
 
 
 class NodeStore:
@@ -42,6 +44,12 @@ class NodeStore:
     async def count_replicas(self, tx: Transaction, node_id: str) -> int:
         """How many replicas are placed on the node."""
         statement = select(func.count()).select_from(replicas).where(replicas.c.node_id == node_id)
+        return int((await tx.execute(statement)).scalar_one())
+
+    async def count_job_runs(self, tx: Transaction, node_id: str) -> int:
+        """How many runs of jobs are on the node and have not ended."""
+        active = job_runs.c.status.in_([status.value for status in ACTIVE])
+        statement = select(func.count()).select_from(job_runs).where(job_runs.c.node_id == node_id, active)
         return int((await tx.execute(statement)).scalar_one())
 
     async def change_state(self, tx: Transaction, node_id: str, *, before: NodeState, after: NodeState) -> bool:
@@ -78,12 +86,20 @@ class NodeStore:
         )
         return await self._changed(tx, node_id, statement)
 
-    async def set_agent(self, tx: Transaction, node_id: str, *, agent_version: str, wire_version: int) -> bool:
-        """Note which agent speaks for the node."""
+    async def set_agent(
+        self, tx: Transaction, node_id: str, *, agent_version: str, wire_version: int, peer_port: int | None
+    ) -> bool:
+        """Note which agent speaks for the node, and where its ingress takes what other nodes hand over."""
         statement = (
-            update(nodes).where(nodes.c.id == node_id).values(agent_version=agent_version, wire_version=wire_version)
+            update(nodes)
+            .where(nodes.c.id == node_id)
+            .values(agent_version=agent_version, wire_version=wire_version, peer_port=peer_port)
         )
         return await self._changed(tx, node_id, statement)
+
+    async def set_labels(self, tx: Transaction, node_id: str, labels: Mapping[str, str]) -> bool:
+        """Replace its labels."""
+        return await self._changed(tx, node_id, update(nodes).where(nodes.c.id == node_id).values(labels=dict(labels)))
 
     async def set_address(self, tx: Transaction, node_id: str, *, address: str, port: int) -> bool:
         """Note where the node's agent is dialled."""
@@ -161,6 +177,7 @@ def _values(node: Node) -> dict[str, Any]:
         "created_at": node.created_at,
         "heard_at": node.heard_at,
         "removed_at": node.removed_at,
+        "peer_port": node.peer_port,
     }
 
 
@@ -180,4 +197,5 @@ def _node(row: Row[Any]) -> Node:
         created_at=row.created_at,
         heard_at=row.heard_at,
         removed_at=row.removed_at,
+        peer_port=row.peer_port,
     )

@@ -12,7 +12,7 @@ from controld.core.ports import Transaction
 from controld.model.project import Membership, Project
 from controld.model.role import Role
 from controld.model.service import ResourceLimits
-from controld.store.tables import memberships, projects, services
+from controld.store.tables import jobs, memberships, projects, services
 
 
 class ProjectStore:
@@ -59,6 +59,11 @@ class ProjectStore:
         statement = select(func.count()).select_from(services).where(services.c.project_id == project_id)
         return int((await tx.execute(statement)).scalar_one())
 
+    async def count_jobs(self, tx: Transaction, project_id: str) -> int:
+        """How many jobs the project has."""
+        statement = select(func.count()).select_from(jobs).where(jobs.c.project_id == project_id)
+        return int((await tx.execute(statement)).scalar_one())
+
 
 class MemberStore:
     """Reads and writes memberships; each change announces ("user", the member's id)."""
@@ -83,6 +88,15 @@ class MemberStore:
         """A user's role in the project."""
         row = (await tx.execute(select(memberships).where(_is(project_id, user_id)))).one_or_none()
         return None if row is None else _membership(row)
+
+    async def list_admin_projects(self, tx: Transaction, user_id: str) -> list[str]:
+        """The projects of which the user is an admin, by id."""
+        statement = (
+            select(memberships.c.project_id)
+            .where(memberships.c.user_id == user_id, memberships.c.role == Role.ADMIN.value)
+            .order_by(memberships.c.project_id)
+        )
+        return list((await tx.execute(statement)).scalars())
 
     async def list_sole_admin_projects(self, tx: Transaction, user_id: str) -> list[str]:
         """The projects whose only admin this user is."""

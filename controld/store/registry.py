@@ -19,6 +19,7 @@ from controld.model.registry import (
     RepositoryView,
     Tag,
 )
+from controld.rules.registry_names import find_id_end, make_repository_name
 from controld.store.registry_upkeep import RegistryUpkeep
 from controld.store.tables import (
     deployments,
@@ -39,9 +40,9 @@ class RegistryStore(RegistryUpkeep):
     """Repositories and what they hold, with their uploads and upkeep."""
 
     async def find_repository(self, tx: Transaction, project: str, *, service: str) -> Repository | None:
-        found = await tx.execute(_repositories().where(projects.c.name == project, services.c.name == service).limit(1))
-        row = found.first()
-        return None if row is None else _repository(row)
+        wanted = _repositories().where(_called(projects, project), _called(services, service))
+        found = [_repository(row) for row in await tx.execute(wanted)]
+        return next((each for each in found if each.name == f"{project}/{service}"), None)
 
     async def create_repository(self, tx: Transaction, repository: Repository, *, id: str, at: dt.datetime) -> str:
         found = await tx.execute(select(repositories.c.id).where(repositories.c.service_id == repository.service_id))
@@ -71,13 +72,18 @@ class RegistryStore(RegistryUpkeep):
                 )
         return [RepositoryView(repository=each, tags=tuple(by_id[each.id])) for each in found]
 
+    async def list_names(self, tx: Transaction, *, reach: Collection[str] | None) -> list[str]:
+        wanted = _repositories().where(repositories.c.id.is_not(None))
+        if reach is not None:
+            wanted = wanted.where(services.c.project_id.in_(sorted(reach)))
+        return sorted(_repository(row).name for row in await tx.execute(wanted))
+
     async def find_totals(self, tx: Transaction) -> RegistryTotals:
         count = (await tx.execute(select(func.count()).select_from(repositories))).scalar_one()
+        each_once = select(repository_blobs.c.digest, repository_blobs.c.size_bytes).distinct().subquery()
         sums = (
             await tx.execute(
-                select(func.count(), func.coalesce(func.sum(repository_blobs.c.size_bytes), 0)).select_from(
-                    repository_blobs
-                )
+                select(func.count(), func.coalesce(func.sum(each_once.c.size_bytes), 0)).select_from(each_once)
             )
         ).one()
         return RegistryTotals(repositories=count, blobs=sums[0], total_bytes=int(sums[1]))
@@ -106,6 +112,13 @@ class RegistryStore(RegistryUpkeep):
         row = found.first()
         return None if row is None else Blob(digest=digest, size_bytes=row.size_bytes, linked_at=row.created_at)
 
+    async def list_holders(self, tx: Transaction, digest: str) -> list[Repository]:
+        wanted = _repositories().join(
+            repository_blobs,
+            (repository_blobs.c.repository_id == repositories.c.id) & (repository_blobs.c.digest == digest),
+        )
+        return sorted((_repository(row) for row in await tx.execute(wanted)), key=lambda each: each.name)
+
     async def unlink_blob(self, tx: Transaction, repository_id: str, *, digest: str) -> bool:
         gone = await tx.execute(
             delete(repository_blobs).where(
@@ -125,7 +138,7 @@ class RegistryStore(RegistryUpkeep):
         known = await tx.execute(
             update(manifests)
             .where(manifests.c.repository_id == repository_id, manifests.c.digest == manifest.digest)
-            .values(media_type=manifest.media_type)
+            .values(media_type=manifest.media_type, touched_at=at)
         )
         if known.rowcount:
             return
@@ -138,7 +151,7 @@ class RegistryStore(RegistryUpkeep):
                 subject=manifest.subject,
                 artifact_type=manifest.artifact_type,
                 annotations=manifest.annotations,
-                created_at=at,
+                touched_at=at,
             )
         )
         if needed := sorted(facts.blobs | facts.manifests):
@@ -163,6 +176,13 @@ class RegistryStore(RegistryUpkeep):
         row = found.first()
         return None if row is None else _manifest(row)
 
+    async def touch_manifest(self, tx: Transaction, repository_id: str, *, digest: str, at: dt.datetime) -> None:
+        await tx.execute(
+            update(manifests)
+            .where(manifests.c.repository_id == repository_id, manifests.c.digest == digest)
+            .values(touched_at=at)
+        )
+
     async def delete_manifest(self, tx: Transaction, repository_id: str, *, digest: str) -> bool:
         await tx.execute(delete(tags).where(tags.c.repository_id == repository_id, tags.c.digest == digest))
         gone = await tx.execute(
@@ -171,17 +191,22 @@ class RegistryStore(RegistryUpkeep):
         return bool(gone.rowcount)
 
     async def set_tag(self, tx: Transaction, repository_id: str, *, tag: str, digest: str, at: dt.datetime) -> None:
-        known = await tx.execute(
-            update(tags)
-            .where(tags.c.repository_id == repository_id, tags.c.name == tag)
-            .values(digest=digest, updated_at=at)
-        )
-        if not known.rowcount:
+        this = (tags.c.repository_id == repository_id, tags.c.name == tag)
+        before = (await tx.execute(select(tags.c.digest).where(*this))).scalar()
+        if before is not None:
+            await tx.execute(update(tags).where(*this).values(digest=digest, updated_at=at))
+            await self.touch_manifest(tx, repository_id, digest=before, at=at)
+        else:
             await tx.execute(insert(tags).values(repository_id=repository_id, name=tag, digest=digest, updated_at=at))
 
-    async def delete_tag(self, tx: Transaction, repository_id: str, *, tag: str) -> bool:
-        gone = await tx.execute(delete(tags).where(tags.c.repository_id == repository_id, tags.c.name == tag))
-        return bool(gone.rowcount)
+    async def delete_tag(self, tx: Transaction, repository_id: str, *, tag: str, at: dt.datetime) -> bool:
+        this = (tags.c.repository_id == repository_id, tags.c.name == tag)
+        digest = (await tx.execute(select(tags.c.digest).where(*this))).scalar()
+        if digest is None:
+            return False
+        await tx.execute(delete(tags).where(*this))
+        await self.touch_manifest(tx, repository_id, digest=digest, at=at)
+        return True
 
     async def list_tags(self, tx: Transaction, repository_id: str, *, after: str, limit: int) -> list[str]:
         found = await tx.execute(
@@ -258,8 +283,15 @@ async def _held(tx: Transaction, table: Any, *, repository_id: str, digests: Col
     return held
 
 
+def _called(table: Any, part: str) -> Any:
+    """Rows of projects or services that this part of a repository's name can mean."""
+    end = find_id_end(part)
+    return table.c.name == part if end is None else table.c.id.like(f"%{end}")
+
+
 def _repository(row: Any) -> Repository:
     return Repository(
+        name=make_repository_name(row.project, row.service, project_id=row.project_id, service_id=row.service_id),
         project_id=row.project_id,
         project=row.project,
         service_id=row.service_id,
@@ -276,4 +308,5 @@ def _manifest(row: Any) -> Manifest:
         subject=row.subject,
         artifact_type=row.artifact_type,
         annotations=row.annotations,
+        touched_at=row.touched_at,
     )

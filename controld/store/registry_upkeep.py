@@ -6,11 +6,23 @@ import datetime as dt
 from collections.abc import Collection as Several
 from typing import Final
 
-from sqlalchemy import delete, exists, insert, select, union, update
+from sqlalchemy import delete, exists, func, insert, select, union, update
 
 from controld.core.ports import Transaction
-from controld.model.registry import BlobUpload, Collection
-from controld.store.tables import blob_uploads, facts, manifest_references, manifests, repository_blobs
+from controld.model.registry import BlobUpload, Collection, HeldManifest
+from controld.rules.registry_retention import is_tag_of_a_build
+from controld.store.tables import (
+    artifacts,
+    blob_uploads,
+    facts,
+    manifest_references,
+    manifests,
+    replicas,
+    repositories,
+    repository_blobs,
+    services,
+    tags,
+)
 
 _BATCH: Final = 500
 _LAST: Final = "registry_collection"
@@ -53,6 +65,46 @@ class RegistryUpkeep:
             for row in await tx.execute(select(blob_uploads))
         ]
 
+    async def list_aged(self, tx: Transaction, *, before: dt.datetime) -> list[str]:
+        found = await tx.execute(select(manifests.c.repository_id).where(manifests.c.touched_at < before).distinct())
+        return sorted(found.scalars())
+
+    async def list_held(self, tx: Transaction, repository_id: str) -> list[HeldManifest]:
+        children: dict[str, set[str]] = {}
+        here = manifest_references.c.repository_id == repository_id
+        for row in await tx.execute(select(manifest_references.c.manifest, manifest_references.c.digest).where(here)):
+            children.setdefault(row.manifest, set()).add(row.digest)
+        needed = await _find_run(tx)
+        for row in await tx.execute(select(tags.c.name, tags.c.digest).where(tags.c.repository_id == repository_id)):
+            if not is_tag_of_a_build(row.name):
+                needed.add(row.digest)
+        found = await tx.execute(
+            select(manifests.c.digest, manifests.c.subject, manifests.c.touched_at).where(
+                manifests.c.repository_id == repository_id
+            )
+        )
+        return [
+            HeldManifest(
+                digest=row.digest,
+                subject=row.subject,
+                children=frozenset(children.get(row.digest, ())),
+                is_needed=row.digest in needed,
+                touched_at=row.touched_at,
+            )
+            for row in found
+        ]
+
+    async def sum_project(self, tx: Transaction, project_id: str) -> int:
+        each_once = (
+            select(repository_blobs.c.digest, repository_blobs.c.size_bytes)
+            .join(repositories, repositories.c.id == repository_blobs.c.repository_id)
+            .join(services, services.c.id == repositories.c.service_id)
+            .where(services.c.project_id == project_id)
+            .distinct()
+            .subquery()
+        )
+        return int((await tx.execute(select(func.coalesce(func.sum(each_once.c.size_bytes), 0)))).scalar_one())
+
     async def unlink_unused(self, tx: Transaction, *, before: dt.datetime) -> int:
         is_needed = exists().where(
             manifest_references.c.repository_id == repository_blobs.c.repository_id,
@@ -78,6 +130,7 @@ class RegistryUpkeep:
             "scanned_blobs": collection.scanned_blobs,
             "deleted_blobs": collection.deleted_blobs,
             "deleted_bytes": collection.deleted_bytes,
+            "deleted_manifests": collection.deleted_manifests,
         }
         known = await tx.execute(update(facts).where(facts.c.name == _LAST).values(value=value))
         if not known.rowcount:
@@ -92,4 +145,13 @@ class RegistryUpkeep:
             scanned_blobs=value["scanned_blobs"],
             deleted_blobs=value["deleted_blobs"],
             deleted_bytes=value["deleted_bytes"],
+            deleted_manifests=value.get("deleted_manifests", 0),
         )
+
+
+async def _find_run(tx: Transaction) -> set[str]:
+    """Digests of images that are kept to be run, of any service: artifacts, and what replicas were made with."""
+    kept = set((await tx.execute(select(artifacts.c.digest).distinct())).scalars())
+    for config in (await tx.execute(select(replicas.c.config))).scalars():
+        kept.add(str(config["image"]).rpartition("@")[2])
+    return kept

@@ -1,34 +1,25 @@
-"""Services and their hostnames in the database."""
+"""Services in the database."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import msgspec
 from sqlalchemy import Row, delete, select, update
 
 from controld.core.ports import Transaction
-from controld.model.hostname import Hostname, HostnameStatus
+from controld.model.placement import ANYWHERE, Placement
 from controld.model.service import (
     AutoscalePolicy,
-    ExternalImageSource,
-    GitSource,
     HealthCheck,
     ResourceLimits,
     Service,
     ServiceEndpoint,
-    ServiceSource,
-    UploadSource,
 )
+from controld.rules.endpoints import list_public_ports
+from controld.store.sources import read_source, render_source
 from controld.store.tables import hostnames, replicas, services
-
-_SOURCES: dict[str, type[ServiceSource]] = {
-    "git": GitSource,
-    "external_image": ExternalImageSource,
-    "upload": UploadSource,
-}
-_SOURCE_NAMES = {kind: name for name, kind in _SOURCES.items()}
 
 _assigned = (
     select(hostnames.c.hostname)
@@ -49,7 +40,8 @@ class ServiceStore:
 
     async def update(self, tx: Transaction, service: Service) -> None:
         """Replace what is wanted of a service; what has been promoted stays."""
-        await tx.execute(update(services).where(services.c.id == service.id).values(**_values(service)))
+        values = {**_values(service), "scale_problem": None}
+        await tx.execute(update(services).where(services.c.id == service.id).values(values))
         tx.announce("service", service.id)
 
     async def get(self, tx: Transaction, service_id: str) -> Service | None:
@@ -67,6 +59,13 @@ class ServiceStore:
             statement = statement.where(services.c.project_id.in_(projects))
         return [_service(row) for row in await tx.execute(statement)]
 
+    async def list_public_ports(self, tx: Transaction, *, besides: str | None) -> frozenset[int]:
+        """The public ports of all services but this one."""
+        statement = select(services.c.endpoints)
+        if besides is not None:
+            statement = statement.where(services.c.id != besides)
+        return frozenset(port for found in (await tx.execute(statement)).scalars() for port in _read_ports(found))
+
     async def delete(self, tx: Transaction, service_id: str) -> None:
         """Remove the service with its replicas, deployments, artifacts and hostnames; announces ("node", id) for every
         node that ran it.
@@ -77,46 +76,15 @@ class ServiceStore:
         tx.announce("node", *nodes)
         await tx.execute(delete(services).where(services.c.id == service_id))
         tx.announce("service", service_id)
+        tx.announce("challenge", service_id)
 
     async def _one(self, tx: Transaction, condition: Any) -> Service | None:
         row = (await tx.execute(select(services, _assigned).where(condition))).one_or_none()
         return None if row is None else _service(row)
 
 
-class HostnameStore:
-    """Reads and writes hostnames; each change announces ("service", the owner's id)."""
-
-    async def add(self, tx: Transaction, hostname: Hostname) -> None:
-        """Keep a new hostname."""
-        await tx.execute(
-            hostnames.insert().values(
-                id=hostname.id,
-                service_id=hostname.service_id,
-                hostname=hostname.hostname,
-                status=hostname.status.value,
-                assigned=hostname.assigned,
-                challenge_token=hostname.challenge_token,
-                verified_at=hostname.verified_at,
-                last_check_at=hostname.last_check_at,
-                last_error=hostname.last_error,
-                created_at=hostname.created_at,
-            )
-        )
-        tx.announce("service", hostname.service_id)
-
-    async def find(self, tx: Transaction, name: str) -> Hostname | None:
-        """The hostname, whoever's it is."""
-        row = (await tx.execute(select(hostnames).where(hostnames.c.hostname == name))).one_or_none()
-        return None if row is None else _hostname(row)
-
-    async def list(self, tx: Transaction, service_id: str) -> list[Hostname]:
-        """The service's hostnames, oldest first."""
-        statement = (
-            select(hostnames)
-            .where(hostnames.c.service_id == service_id)
-            .order_by(hostnames.c.created_at, hostnames.c.id)
-        )
-        return [_hostname(row) for row in await tx.execute(statement)]
+def _read_ports(endpoints: Any) -> Iterable[int]:
+    return list_public_ports(msgspec.convert(endpoints, tuple[ServiceEndpoint, ...]))
 
 
 def _values(service: Service) -> dict[str, Any]:
@@ -124,7 +92,7 @@ def _values(service: Service) -> dict[str, Any]:
     return {
         "project_id": service.project_id,
         "name": service.name,
-        "source": {"type": _SOURCE_NAMES[type(service.source)], **msgspec.to_builtins(service.source)},
+        "source": render_source(service.source),
         "internal_port": service.internal_port,
         "health_path": service.health_check.path,
         "health_timeout_seconds": service.health_check.timeout_seconds,
@@ -135,6 +103,9 @@ def _values(service: Service) -> dict[str, Any]:
         "tls_enabled": service.tls_enabled,
         "autoscale": service.autoscale,
         "endpoints": service.endpoints,
+        "replicas": service.replicas,
+        "placement": None if service.placement == ANYWHERE else msgspec.to_builtins(service.placement),
+        "scaled_to": service.scaled_to,
         "updated_at": service.updated_at,
     }
 
@@ -148,7 +119,7 @@ def _service(row: Row[Any]) -> Service:
         project_id=row.project_id,
         name=row.name,
         domains=tuple(row.domains),
-        source=msgspec.convert(row.source, _SOURCES[row.source["type"]]),
+        source=read_source(row.source),
         internal_port=row.internal_port,
         health_check=HealthCheck(path=row.health_path, timeout_seconds=row.health_timeout_seconds),
         resource_limits=limits,
@@ -160,19 +131,7 @@ def _service(row: Row[Any]) -> Service:
         assigned_hostname=row.assigned_hostname,
         created_at=row.created_at,
         updated_at=row.updated_at,
-    )
-
-
-def _hostname(row: Row[Any]) -> Hostname:
-    return Hostname(
-        id=row.id,
-        service_id=row.service_id,
-        hostname=row.hostname,
-        status=HostnameStatus(row.status),
-        assigned=row.assigned,
-        challenge_token=row.challenge_token,
-        verified_at=row.verified_at,
-        last_check_at=row.last_check_at,
-        last_error=row.last_error,
-        created_at=row.created_at,
+        replicas=row.replicas,
+        placement=ANYWHERE if row.placement is None else msgspec.convert(row.placement, Placement),
+        scaled_to=row.scaled_to,
     )

@@ -45,6 +45,11 @@ class UserStore:
         """Replace the hash of a user's password."""
         await tx.execute(update(users).where(users.c.id == user_id).values(password_hash=password_hash))
 
+    async def set_super_admin(self, tx: Transaction, user_id: str, *, is_super_admin: bool) -> None:
+        """Make or unmake a user a super-admin."""
+        await tx.execute(update(users).where(users.c.id == user_id).values(is_super_admin=is_super_admin))
+        tx.announce("user", user_id)
+
     async def delete(self, tx: Transaction, user_id: str) -> bool:
         """Remove the user with their sessions, tokens and memberships; False when there is none."""
         found = (await tx.execute(delete(users).where(users.c.id == user_id))).rowcount
