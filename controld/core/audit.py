@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
+from typing import Final
 
 from controld.core.ports import Transaction
 from controld.core.ports_identity import AuditStore
-from controld.model.audit import AuditRecord
+from controld.model.audit import AuditRecord, Refusal
 from controld.model.caller import Caller
 from kit.clock import Clock
 from kit.ids import Ids
 
-DONE = "done"
-REFUSED = "refused"
+DONE: Final = "done"
+REFUSED: Final = "refused"
 
 
 class Audit:
@@ -35,16 +37,10 @@ class Audit:
         details: Mapping[str, object] | None = None,
     ) -> None:
         """Note that the caller did this; `details` holds no secrets."""
-        actor = {
-            "kind": caller.kind.value,
-            "id": caller.user_id or caller.node_id,
-            "name": caller.username,
-            "token_kind": caller.token_kind.value,
-            "token_id": caller.token_id,
-        }
         await self._add(
             tx,
-            actor,
+            _actor(caller),
+            at=self._clock.now(),
             address=caller.address,
             action=action,
             object_kind=object_kind,
@@ -54,20 +50,44 @@ class Audit:
             details=details,
         )
 
-    async def record_stranger(
-        self, tx: Transaction, *, address: str, action: str, outcome: str, details: Mapping[str, object] | None = None
+    async def record_own(
+        self,
+        tx: Transaction,
+        *,
+        action: str,
+        object_kind: str,
+        object_id: str,
+        project_id: str,
+        details: Mapping[str, object],
     ) -> None:
-        """Note what somebody did, or tried, before they were known."""
+        """Note what the platform did of itself."""
         await self._add(
             tx,
-            {"kind": "stranger"},
-            address=address,
+            {"kind": "platform"},
+            at=self._clock.now(),
+            address="",
             action=action,
-            object_kind="session",
-            object_id=None,
-            project_id=None,
-            outcome=outcome,
+            object_kind=object_kind,
+            object_id=object_id,
+            project_id=project_id,
+            outcome=DONE,
             details=details,
+        )
+
+    async def record_refusal(self, tx: Transaction, refusal: Refusal) -> None:
+        """Note what somebody tried and was not let do."""
+        caller = refusal.caller
+        await self._add(
+            tx,
+            {"kind": "stranger"} if caller is None else _actor(caller),
+            at=refusal.at,
+            address=refusal.address,
+            action=refusal.action,
+            object_kind=refusal.object_kind,
+            object_id=refusal.object_id,
+            project_id=refusal.project_id,
+            outcome=REFUSED,
+            details=refusal.details,
         )
 
     async def _add(
@@ -75,6 +95,7 @@ class Audit:
         tx: Transaction,
         actor: Mapping[str, str | None],
         *,
+        at: dt.datetime,
         address: str,
         action: str,
         object_kind: str,
@@ -85,7 +106,7 @@ class Audit:
     ) -> None:
         record = AuditRecord(
             id=self._ids.new_id(),
-            at=self._clock.now(),
+            at=at,
             actor=actor,
             address=address,
             action=action,
@@ -96,3 +117,13 @@ class Audit:
             details=details or {},
         )
         await self._store.add(tx, record)
+
+
+def _actor(caller: Caller) -> dict[str, str | None]:
+    return {
+        "kind": caller.kind.value,
+        "id": caller.user_id or caller.node_id,
+        "name": caller.username,
+        "token_kind": caller.token_kind.value,
+        "token_id": caller.token_id,
+    }

@@ -9,6 +9,7 @@ from controld.core.ports_deployments import ArtifactStore, DeploymentStore, Laun
 from controld.model.artifact import Artifact
 from controld.model.deployment import RUNNING, Deployment, RedeployRequest, Status, UploadRequest
 from controld.model.fleet import NodeFacts
+from controld.model.replica import PlacedReplica
 from controld.model.upload import Upload
 from controld.rules.deployment import Facts
 from controld.rules.placement import compute_loads
@@ -44,6 +45,11 @@ class FactsReader:
         unfinished = await self._deployments.list_unfinished(tx)
         others = [each for each in unfinished if each.id != deployment.id]
         running = await self._replicas.list_wanted(tx, Wanted.RUNNING)
+        siblings: list[PlacedReplica] = []
+        rest: list[PlacedReplica] = []
+        for each in running:
+            is_other = each.service_id == deployment.service_id and each.deployment_id != deployment.id
+            (siblings if is_other else rest).append(each)
         return Facts(
             now=self._clock.now(),
             deployment=deployment,
@@ -56,12 +62,8 @@ class FactsReader:
             artifact=await self._find_artifact(tx, deployment, launch.promoted_deployment_id),
             nodes=nodes,
             replicas=tuple(each for each in running if each.deployment_id == deployment.id),
-            serving=tuple(
-                each.node_id
-                for each in running
-                if each.service_id == deployment.service_id and each.deployment_id != deployment.id
-            ),
-            loads=compute_loads(running),
+            others=tuple(siblings),
+            loads=compute_loads(rest),
             building=Counter(each.node_id for each in others if each.status is Status.BUILDING and each.node_id),
         )
 

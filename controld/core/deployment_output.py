@@ -1,4 +1,4 @@
-"""The output of a build or pull on its way into the deployment's log: in batches, bounded, and without repeats."""
+"""The output of a build or pull on its way into the log of what it is for: in batches, bounded, and without repeats."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from typing import Final, Self
 
 from controld.core.ports import Database
-from controld.core.ports_deployments import DeploymentLogStore
+from controld.core.ports_deployments import WorkLog
 from controld.rules.deployment_log import MAX_OUTPUT_BYTES, MAX_OUTPUT_LINES, START, clean_text
 from kit.clock import Clock
 from kit.tasks import Tasks
@@ -22,16 +22,14 @@ class Output:
     Lines past the log's limits are counted, and one line tells how many they were.
     """
 
-    def __init__(
-        self, deployment_id: str, *, phase: str, database: Database, logs: DeploymentLogStore, clock: Clock
-    ) -> None:
-        self._deployment_id = deployment_id
+    def __init__(self, row_id: str, *, phase: str, database: Database, logs: WorkLog, clock: Clock) -> None:
+        self._row_id = row_id
         self._phase = phase
         self._database = database
         self._logs = logs
         self._clock = clock
-        self._tasks = Tasks("deployment output")
-        self._writes = Tasks("deployment output")
+        self._tasks = Tasks("work output")
+        self._writes = Tasks("work output")
         self._flushing = asyncio.Lock()
         self._waiting: list[str] = []
         self._repeats = 0
@@ -42,7 +40,7 @@ class Output:
     async def __aenter__(self) -> Self:
         async with self._database.read() as tx:
             self._repeats, self._lines, self._characters = await self._logs.count_output(
-                tx, self._deployment_id, phase=self._phase, after_phase=START
+                tx, self._row_id, phase=self._phase, after_phase=START
             )
         self._tasks.start("flush", self._keep_flushing())
         return self
@@ -81,7 +79,7 @@ class Output:
 
     async def _write(self, waiting: list[str]) -> None:
         async with self._database.write() as tx:
-            await self._logs.append(tx, self._deployment_id, at=self._clock.now(), phase=self._phase, texts=waiting)
+            await self._logs.append(tx, self._row_id, at=self._clock.now(), phase=self._phase, texts=waiting)
 
     async def _keep_flushing(self) -> None:
         while True:

@@ -8,7 +8,9 @@ import logging
 from typing import Final
 
 from controld.core.deployment_facts import FactsReader
+from controld.core.deployment_rollout import Rollout, name_node
 from controld.core.deployment_work import Interrupted, Unreached, Works
+from controld.core.placing import Placing
 from controld.core.ports import Database, Transaction
 from controld.core.ports_deployments import (
     ArtifactStore,
@@ -20,10 +22,13 @@ from controld.core.ports_deployments import (
     UploadFiles,
     UploadStore,
 )
-from controld.model.artifact import Artifact, ArtifactKind, ContextSource, ImageSource
-from controld.model.deployment import RUNNING, Deployment, RedeployRequest, Status, UploadRequest
-from controld.model.fleet import NodeFacts
-from controld.model.replica import PlacedReplica
+from controld.model.artifact import Artifact, ArtifactKind
+from controld.model.deployment import (
+    RUNNING,
+    Deployment,
+    ImageRequest,
+    Status,
+)
 from controld.rules import deployment_log as phases
 from controld.rules.deployment import (
     Begin,
@@ -33,6 +38,7 @@ from controld.rules.deployment import (
     Fail,
     Hold,
     Promote,
+    Roll,
     Start,
     Step,
     Timing,
@@ -40,12 +46,11 @@ from controld.rules.deployment import (
     Work,
     decide_step,
 )
-from controld.rules.replica_config import freeze_config
+from controld.rules.work_orders import describe_source, make_order
 from kit.clock import Clock
 from kit.faults import Fault
 from kit.ids import Ids
 from wire.agent.builds import WorkDone, WorkFailed
-from wire.spec import Wanted
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +82,7 @@ class Steps:
         ids: Ids,
         timing: Timing,
         lease_seconds: float,
-        drain_seconds: float,
+        placing: Placing,
         kept_artifacts: int,
     ) -> None:
         self._database = database
@@ -102,7 +107,7 @@ class Steps:
         self._ids = ids
         self._timing = timing
         self._lease_seconds = lease_seconds
-        self._drain_seconds = drain_seconds
+        self._rollout = Rollout(logs=logs, replicas=replicas, launches=launches, placing=placing, clock=clock)
         self._kept_artifacts = kept_artifacts
 
     async def take_over(self) -> None:
@@ -147,6 +152,18 @@ class Steps:
             with contextlib.suppress(Fault):
                 async with self._database.write() as tx:
                     await self._deployments.release(tx, deployment_id, owner=owner)
+
+    async def give_up(self, deployment_id: str, *, why: str) -> None:
+        """End the deployment as failed whatever breaks its steps, and drain what it started."""
+        owner = self._ids.new_id()
+        deployment = await self._claim(deployment_id, owner)
+        if deployment is None:
+            return
+        now = self._clock.now()
+        async with self._database.write() as tx:
+            await self._mark_failed(tx, deployment, owner, reason=why, at=now)
+            await self._replicas.drain(tx, await self._replicas.list_of_deployment(tx, deployment.id), at=now)
+            await self._tell(tx, deployment, phases.ERROR, why)
 
     async def _claim(self, deployment_id: str, owner: str) -> Deployment | None:
         now = self._clock.now()
@@ -203,10 +220,13 @@ class Steps:
                     attempts=0,
                     **({} if moved else {"phase_at": facts.now}),
                 )
-                what = "building" if isinstance(deployment.request, UploadRequest) else "pulling the image"
-                await self._tell(tx, deployment, phases.START, f"{what} on node {_name(facts.nodes, node_id)}")
+                what = "pulling the image" if isinstance(deployment.request, ImageRequest) else "building"
+                await self._tell(tx, deployment, phases.START, f"{what} on node {name_node(facts.nodes, node_id)}")
             case Start():
                 await self._start(tx, step, facts, owner)
+            case Roll(deadline_at=deadline_at):
+                await self._change(tx, deployment, owner, deadline_at=deadline_at)
+                await self._rollout.roll(tx, step, facts)
             case Extend(deadline_at=deadline_at):
                 await self._change(tx, deployment, owner, deadline_at=deadline_at)
             case Promote(deadline_at=deadline_at):
@@ -217,7 +237,7 @@ class Steps:
                 raise AssertionError(f"{step} is not taken in one transaction")
 
     async def _start(self, tx: Transaction, step: Start, facts: Facts, owner: str) -> None:
-        deployment, launch, artifact = facts.deployment, facts.launch, facts.artifact
+        deployment, artifact = facts.deployment, facts.artifact
         assert artifact is not None
         await self._change(
             tx,
@@ -228,40 +248,7 @@ class Steps:
             phase_at=facts.now,
             deadline_at=step.deadline_at,
         )
-        placed = []
-        for index, node_id in enumerate(step.node_ids):
-            replica_id = self._ids.new_id()
-            placed.append(
-                PlacedReplica(
-                    id=replica_id,
-                    service_id=deployment.service_id,
-                    deployment_id=deployment.id,
-                    node_id=node_id,
-                    index=index,
-                    config=freeze_config(
-                        launch,
-                        artifact,
-                        deployment_id=deployment.id,
-                        replica_id=replica_id,
-                        index=index,
-                        drain_seconds=self._drain_seconds,
-                    ),
-                    wanted=Wanted.RUNNING,
-                    created_at=facts.now,
-                )
-            )
-        await self._replicas.insert(tx, placed)
-        if isinstance(deployment.request, RedeployRequest):
-            await self._tell(tx, deployment, phases.REDEPLOY, f"artifact {artifact.digest}")
-        names = ", ".join(_name(facts.nodes, node_id) for node_id in step.node_ids)
-        seconds = (step.deadline_at - facts.now).total_seconds()
-        await self._tell(tx, deployment, phases.STARTING, f"{len(placed)} replica(s) of {artifact.digest} on {names}")
-        await self._tell(
-            tx,
-            deployment,
-            phases.HEALTHCHECK,
-            f"starting: GET {launch.health.path} on port {launch.port}, within {seconds:.0f} s",
-        )
+        await self._rollout.start(tx, step, facts)
 
     async def _promote(self, tx: Transaction, facts: Facts, owner: str, *, deadline_at: dt.datetime) -> None:
         """Switch: from here on the new replicas are the service, and the old ones drain."""
@@ -286,21 +273,12 @@ class Steps:
     async def _fail(self, facts: Facts, step: Fail, owner: str) -> None:
         deployment = facts.deployment
         if deployment.status is Status.BUILDING and deployment.artifact_id is None:
-            await self._works.cancel(deployment)
+            await self._works.cancel(make_order(facts))
         now = self._clock.now()
         reason = step.reason[:_KEPT_REASON_CHARACTERS]
         async with self._database.write() as tx:
-            await self._change(
-                tx,
-                deployment,
-                owner,
-                status=Status.FAILED.value,
-                reason=_with_last_line(reason, step.lines),
-                phase_at=now,
-                deadline_at=None,
-                finished_at=now,
-            )
-            await self._replicas.delete(tx, await self._replicas.list_of_deployment(tx, deployment.id))
+            await self._mark_failed(tx, deployment, owner, reason=phases.add_last_line(reason, step.lines), at=now)
+            await self._rollout.take_back(tx, facts, at=now)
             await self._drop_upload(tx, facts)
             lines = [phases.clean_text(f"| {line}") for line in step.lines]
             await self._logs.append(tx, deployment.id, at=now, phase=phases.RUNTIME_START, texts=lines)
@@ -308,9 +286,23 @@ class Steps:
         if facts.upload is not None:
             await self._files.remove(facts.upload.id)
 
+    async def _mark_failed(
+        self, tx: Transaction, deployment: Deployment, owner: str, *, reason: str, at: dt.datetime
+    ) -> None:
+        await self._change(
+            tx,
+            deployment,
+            owner,
+            status=Status.FAILED.value,
+            reason=reason,
+            phase_at=at,
+            deadline_at=None,
+            finished_at=at,
+        )
+
     async def _work(self, facts: Facts, owner: str) -> float | None:
         deployment = facts.deployment
-        outcome = await self._works.run(deployment, facts.launch, owner=owner)
+        outcome = await self._works.run(make_order(facts), owner=owner)
         match outcome:
             case WorkDone():
                 await self._keep_artifact(facts, outcome, owner)
@@ -322,7 +314,7 @@ class Steps:
                 async with self._database.write() as tx:
                     await self._change(tx, deployment, owner, attempts=deployment.attempts + 1)
                     if deployment.attempts == 0:
-                        node = _name(facts.nodes, deployment.node_id)
+                        node = name_node(facts.nodes, deployment.node_id)
                         await self._tell(tx, deployment, phases.RESTART, f"trying again on node {node}: {reason}")
                 return float(min(2.0**deployment.attempts / 2, _LONGEST_RETRY_SECONDS))
             case Interrupted.TAKEN:
@@ -331,22 +323,13 @@ class Steps:
                 return None
 
     async def _keep_artifact(self, facts: Facts, done: WorkDone, owner: str) -> None:
-        deployment, request = facts.deployment, facts.deployment.request
-        source = (
-            ContextSource(
-                upload_id=request.upload_id,
-                dockerfile_path=request.dockerfile_path,
-                context_path=request.context_path,
-            )
-            if isinstance(request, UploadRequest)
-            else ImageSource(image=facts.launch.image or "")
-        )
+        deployment = facts.deployment
         artifact = Artifact(
             id=self._ids.new_id(),
             service_id=deployment.service_id,
             digest=done.digest,
             kind=ArtifactKind.OCI_IMAGE,
-            source=source,
+            source=describe_source(facts, done),
             origin=done.origin,
             image=done.image,
             node_id=deployment.node_id,
@@ -367,13 +350,3 @@ class Steps:
     async def _drop_upload(self, tx: Transaction, facts: Facts) -> None:
         if facts.upload is not None:
             await self._uploads.delete(tx, facts.upload.id)
-
-
-def _name(nodes: tuple[NodeFacts, ...], node_id: str | None) -> str:
-    return next((node.name for node in nodes if node.id == node_id), "that was removed")
-
-
-def _with_last_line(reason: str, lines: tuple[str, ...]) -> str:
-    """The reason with the last line of the replica's log that says something."""
-    said = [line.strip() for line in lines if line.strip()]
-    return f"{reason}; its last line: {phases.clean_text(said[-1])}" if said else reason

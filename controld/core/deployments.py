@@ -6,17 +6,20 @@ import re
 from collections.abc import AsyncGenerator
 from typing import Final
 
+import msgspec
+
 from controld.core.faults import (
+    ArtifactNotFound,
     DeploymentFinished,
     DeploymentNotFound,
     ServiceNotFound,
-    SourceUnavailable,
-    TooManyStreams,
     UploadExpired,
-    UploadForeign,
+    UploadNotFound,
 )
+from controld.core.kept_logs import KeptLogs, KeptQuery, Standing
 from controld.core.ports import Database, Feed, Transaction
 from controld.core.ports_deployments import (
+    ArtifactStore,
     AuditTrail,
     DeploymentLogStore,
     DeploymentStore,
@@ -25,24 +28,25 @@ from controld.core.ports_deployments import (
 )
 from controld.model.artifact import Artifact
 from controld.model.caller import Caller
-from controld.model.change import EVERYTHING
 from controld.model.deployment import (
     Deployment,
     DeploymentRequest,
     GitRequest,
     LogLine,
+    RedeployRequest,
     Status,
     UploadRequest,
 )
 from controld.model.launch import Launch
+from controld.model.page import Page, Paged
 from controld.rules import deployment_log as phases
 from controld.rules.access import check
+from controld.rules.validation_git import check_ref
 from kit.clock import Clock
+from kit.faults import Invalid
+from kit.git_url import parse_git_url
 from kit.ids import Ids
 
-_BACKLOG_LINES: Final = 10_000
-_PAGE_LINES: Final = 1_000
-_STREAMS: Final = 64
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 LogNews = list[LogLine] | Status
@@ -58,6 +62,7 @@ class Deployments:
         database: Database,
         feed: Feed,
         deployments: DeploymentStore,
+        artifacts: ArtifactStore,
         logs: DeploymentLogStore,
         launches: LaunchStore,
         uploads: UploadStore,
@@ -66,31 +71,42 @@ class Deployments:
         ids: Ids,
     ) -> None:
         self._database = database
-        self._feed = feed
         self._deployments = deployments
+        self._artifacts = artifacts
         self._logs = logs
         self._launches = launches
         self._uploads = uploads
         self._audit = audit
         self._clock = clock
         self._ids = ids
-        self._streams = 0
+        self._kept: KeptLogs[Status] = KeptLogs(
+            database=database,
+            feed=feed,
+            logs=logs,
+            kinds=("deployment", "deployment_log", "service"),
+            what="deployments",
+        )
 
     async def create(self, caller: Caller, request: DeploymentRequest) -> Deployment:
         """Write down that a deployment is wanted; it begins when the older ones of its service have ended.
 
-        Raises ServiceNotFound, SourceUnavailable for git, UploadForeign and UploadExpired. Whatever else is wrong with
-        the request is told by the deployment, which fails.
+        Raises ServiceNotFound, ArtifactNotFound, UploadNotFound, UploadExpired, and Invalid for a repository that is
+        not the stored one, a ref that none has or a text with a NUL. Whatever else is wrong with the request is told
+        by the deployment, which fails; an upload that is not there is of that kind.
         """
         async with self._database.write() as tx:
             launch = await self._find_service(tx, caller, request.service_id, operation="deployment.create")
+            _check_texts(request)
             if isinstance(request, GitRequest):
-                raise SourceUnavailable(
-                    "cannot deploy from git: this version does not build from repositories; upload the working tree, "
-                    "or deploy an image"
-                )
+                request = _complete(request, launch)
             if isinstance(request, UploadRequest):
                 await self._check_upload(tx, request)
+            if isinstance(request, RedeployRequest) and request.artifact_id is not None:
+                artifact = await self._artifacts.find(tx, request.artifact_id)
+                if artifact is None or artifact.service_id != request.service_id:
+                    raise ArtifactNotFound(
+                        f"cannot deploy artifact {request.artifact_id}: the service has none such, or keeps it no more"
+                    )
             return await self.add(tx, caller, launch, request)
 
     async def add(self, tx: Transaction, caller: Caller, launch: Launch, request: DeploymentRequest) -> Deployment:
@@ -149,10 +165,15 @@ class Deployments:
         async with self._database.read() as tx:
             deployment = await self._deployments.find(tx, deployment_id)
             await self._check(tx, caller, deployment, operation="deployment.logs")
-            last = await self._logs.last_seq(tx, deployment_id)
-        if self._streams >= _STREAMS:
-            raise TooManyStreams(f"cannot follow the log: {_STREAMS} deployment logs are being followed")
-        return self._follow(deployment_id, after=max(0, last - _BACKLOG_LINES) if after is None else after)
+            after = await self._kept.begin(tx, deployment_id, KeptQuery(after=after))
+
+        async def look(tx: Transaction) -> Standing[Status] | None:
+            now = await self._deployments.find(tx, deployment_id)
+            if now is None:
+                return None
+            return Standing((now.id, now.service_id), now.status if now.status.is_finished else None)
+
+        return self._kept.follow(deployment_id, after=after, look=look)
 
     async def admit_reader(self, caller: Caller, deployment_id: str) -> None:
         """Return when the caller may read the log; raises DeploymentNotFound and Forbidden."""
@@ -160,38 +181,14 @@ class Deployments:
             deployment = await self._deployments.find(tx, deployment_id)
             await self._check(tx, caller, deployment, operation="deployment.logs")
 
-    async def list_of_service(self, caller: Caller, service_id: str) -> list[tuple[Deployment, Artifact | None]]:
-        """The service's deployments with their artifacts, newest first; raises ServiceNotFound."""
+    async def list_of_service(
+        self, caller: Caller, service_id: str, page: Page
+    ) -> Paged[tuple[Deployment, Artifact | None]]:
+        """A page of the service's deployments with their artifacts, newest first; raises ServiceNotFound."""
         async with self._database.read() as tx:
             await self._find_service(tx, caller, service_id, operation="deployment.read")
-            return await self._deployments.list_of_service(tx, service_id)
-
-    async def _follow(self, deployment_id: str, *, after: int) -> AsyncGenerator[LogNews]:
-        self._streams += 1
-        watch = self._feed.watch("deployment", "deployment_log", "service")
-        try:
-            while True:
-                async with self._database.read() as tx:
-                    deployment = await self._deployments.find(tx, deployment_id)
-                    lines = await self._logs.read(tx, deployment_id, after=after, limit=_PAGE_LINES)
-                if lines:
-                    yield lines
-                    after = lines[-1].seq
-                elif deployment is None:
-                    return
-                elif deployment.status.is_finished:
-                    yield deployment.status
-                    return
-                else:
-                    service_id = deployment.service_id
-                    while True:
-                        changes = await watch.next()
-                        ids = {change.id for change in changes}
-                        if EVERYTHING in changes or deployment_id in ids or service_id in ids:
-                            break
-        finally:
-            watch.close()
-            self._streams -= 1
+            found = await self._deployments.list_of_service(tx, service_id, page=page)
+        return Paged.cut(found, page, id_of=lambda pair: pair[0].id)
 
     async def _check_upload(self, tx: Transaction, request: UploadRequest) -> None:
         if _UUID.fullmatch(request.upload_id) is None:
@@ -200,7 +197,7 @@ class Deployments:
         if upload is None:
             return
         if upload.service_id != request.service_id:
-            raise UploadForeign(f"cannot deploy upload {upload.id}: it was made for another service")
+            raise UploadNotFound(f"cannot deploy upload {upload.id}: the service has none such")
         if self._clock.now() >= upload.expires_at:
             raise UploadExpired(
                 f"cannot deploy upload {upload.id}: it expired at {phases.render_moment(upload.expires_at)}, "
@@ -242,3 +239,25 @@ class Deployments:
             project_id=launch.project_id,
             details={"service_id": deployment.service_id, "number": deployment.number, **details},
         )
+
+
+def _check_texts(request: DeploymentRequest) -> None:
+    """No text holds a NUL, which not every database keeps or looks for."""
+    for name, value in msgspec.structs.asdict(request).items():
+        if isinstance(value, str) and "\0" in value:
+            raise Invalid(f"cannot deploy: {name} holds a NUL")
+
+
+def _complete(request: GitRequest, launch: Launch) -> GitRequest:
+    """The request with what it leaves to the stored source, which names the only repository that is built."""
+    if request.repo_url:
+        parse_git_url(request.repo_url)  # whatever becomes of it, it is kept and shown, and may hold no password
+    if launch.git is None:
+        return request
+    if request.repo_url not in {"", launch.git.repo_url}:
+        raise Invalid(
+            "cannot deploy from git: repo_url is not the repository of the service's source; change the service first"
+        )
+    ref = request.git_ref or launch.git.git_ref
+    check_ref(ref)
+    return GitRequest(service_id=request.service_id, repo_url=launch.git.repo_url, git_ref=ref)

@@ -61,6 +61,12 @@ class HostnameTaken(AlreadyExists):
     code = "hostname_taken"
 
 
+class PortTaken(AlreadyExists):
+    """The public port belongs to an endpoint of another service."""
+
+    code = "port_taken"
+
+
 class AlreadyInitialised(Conflict):
     """The first admin of this database exists or has existed."""
 
@@ -95,6 +101,12 @@ class WrongCredentials(Unauthenticated):
     """The username or the password is wrong; which one is not told."""
 
     code = "wrong_credentials"
+
+
+class WrongPassword(Forbidden):
+    """A known caller's present password, which the change needs, is another."""
+
+    code = "wrong_password"
 
 
 class TooManyLogins(Limited):
@@ -134,15 +146,70 @@ class UserNotFound(NotFound):
 
 
 class TokenNotFound(NotFound):
-    """No such API token of this caller."""
+    """No such API token, for this caller."""
 
     code = "token_not_found"
+
+
+class SessionNotFound(NotFound):
+    """No such session of this caller."""
+
+    code = "session_not_found"
 
 
 class RegistryNotFound(NotFound):
     """No such image registry in the project."""
 
     code = "registry_not_found"
+
+
+class RegistryRefused(Invalid):
+    """An external registry cannot be used so: it refuses the sign-in, lacks the image, or stands inside a network."""
+
+    code = "registry_refused"
+
+
+class SecretNotFound(NotFound):
+    """No such secret is kept."""
+
+    code = "secret_not_found"
+
+
+class SecretShut(Unavailable):
+    """The secret is kept and cannot be opened here."""
+
+    code = "secret_shut"
+
+
+class SecretsUnusable(Fault):
+    """The age key is missing or unreadable, or no key of this platform's."""
+
+    kind = Kind.CONFLICT
+    code = "secrets_unusable"
+
+
+class GitCredentialNotFound(NotFound):
+    """No such git credential in the project."""
+
+    code = "git_credential_not_found"
+
+
+class JobNotFound(NotFound):
+    """No such job, or no such run of it, for this caller."""
+
+    code = "job_not_found"
+
+
+class JobActive(Conflict):
+    """A run of the job has not ended."""
+
+    code = "job_active"
+
+
+class RunFinished(Conflict):
+    """The run has ended, so that there is nothing left to cancel."""
+
+    code = "run_finished"
 
 
 class NodeNotFound(NotFound):
@@ -205,10 +272,16 @@ class DeploymentFinished(Conflict):
     code = "deployment_finished"
 
 
-class SourceUnavailable(Invalid):
-    """This version does not deploy from such a source."""
+class ArtifactNotFound(NotFound):
+    """The service has no such artifact, or it is no longer kept."""
 
-    code = "source_unavailable"
+    code = "artifact_not_found"
+
+
+class SourceChanged(Conflict):
+    """What is to be built is not what the stored source names any more."""
+
+    code = "source_changed"
 
 
 class NothingToRun(Conflict):
@@ -223,10 +296,10 @@ class TooManyStreams(Limited):
     code = "too_many_streams"
 
 
-class UploadForeign(Invalid):
-    """The upload was made for another service."""
+class UploadNotFound(NotFound):
+    """The upload is not one of the service's."""
 
-    code = "upload_foreign"
+    code = "upload_not_found"
 
 
 class UploadExpired(Gone):
@@ -263,3 +336,45 @@ class StorageFailed(Unavailable):
     """The control daemon's disk does not take or give a file."""
 
     code = "storage_failed"
+
+
+class NoPromotedDeployment(Conflict):
+    """The service has no deployment whose replicas take traffic."""
+
+    code = "no_promoted_deployment"
+
+
+class ReplicaNotRunning(Conflict):
+    """The replica does not run, as far as its node has told."""
+
+    code = "replica_not_running"
+
+
+class TicketRefused(Unauthenticated):
+    """The console ticket is missing, unknown, used, too old, or for another service; which of them is not told."""
+
+    code = "ticket_refused"
+
+
+class OriginRefused(Forbidden):
+    """The web page that asks is not one that may open consoles here."""
+
+    code = "origin_refused"
+
+
+class ConsoleNotFound(NotFound):
+    """No such console, for this caller, or none any more."""
+
+    code = "console_not_found"
+
+
+class TranscriptNotFound(NotFound):
+    """No transcript of that console was kept."""
+
+    code = "transcript_not_found"
+
+
+class TooManyConsoles(Limited):
+    """As many consoles are open as may be at one time."""
+
+    code = "too_many_consoles"

@@ -26,7 +26,7 @@ class Fleet:
     async def _describe(self, node: Node) -> NodeFacts:
         report = await self._reports.fetch(node.id)
         if report is None:
-            return NodeFacts(id=node.id, name=node.name, state=node.state, heard_at=node.heard_at)
+            return NodeFacts(id=node.id, name=node.name, state=node.state, heard_at=node.heard_at, labels=node.labels)
         return NodeFacts(
             id=node.id,
             name=node.name,
@@ -35,5 +35,7 @@ class Fleet:
             is_current=report.applied_digest == (await self._specs.current(node.id)).digest,
             cpu_count=report.host.cpu_count if report.host else None,
             memory_bytes=report.host.memory_total_bytes if report.host else None,
+            labels=node.labels,
             replicas={replica.id: replica for replica in report.replicas},
+            job_runs={run.key: run for run in report.job_runs},
         )

@@ -7,7 +7,7 @@ import datetime as dt
 import hashlib
 import hmac
 
-from controld.core.ports import Database, Feed
+from controld.core.ports import Database, Feed, Watch
 from controld.core.ports_identity import CredentialStore
 from controld.model.caller import SETUP_CALLER, Caller, CallerKind, TokenKind
 from controld.model.change import EVERYTHING, Change
@@ -61,7 +61,10 @@ class Identities:
 
     async def recognise(self, token: str, *, address: str) -> Caller | None:
         """The caller that a token stands for now, or None."""
-        token_sha256 = hash_token(token)
+        return await self.recognise_hashed(hash_token(token), address=address)
+
+    async def recognise_hashed(self, token_sha256: str, *, address: str) -> Caller | None:
+        """The same for the hash of a token, from who has seen the token before."""
         if hmac.compare_digest(token_sha256, self._setup_sha256):
             return dataclasses.replace(SETUP_CALLER, address=address)
         known = self._known.get(token_sha256) if self._feed.is_live else None
@@ -80,6 +83,26 @@ class Identities:
                 known.callers.clear()
             caller = known.callers[address] = _make_caller(known.credential, address)
         return caller
+
+    async def recall(self, caller: Caller) -> Caller | None:
+        """Who a caller of before is by now, with what they may do now; None once their credential has ended."""
+        if caller.token_kind is TokenKind.SETUP_SECRET:
+            return dataclasses.replace(SETUP_CALLER, address=caller.address)
+        if caller.token_id is None:
+            return None
+        async with self._database.read() as tx:
+            credential = await self._credentials.find_by_id(tx, caller.token_kind, caller.token_id)
+        if credential is None:
+            return None
+        pending = self._used.get(credential.id)
+        expires_at = credential.expires_at if pending is None else pending.expires_at
+        if expires_at is not None and expires_at <= self._clock.now():
+            return None
+        return _make_caller(credential, caller.address)
+
+    def watch_changes(self) -> Watch:
+        """Collects what callers may lose or gain by: changes of tokens, of users and of their roles."""
+        return self._feed.watch("token", "user")
 
     async def write_uses(self) -> None:
         """Write down, in one transaction, which tokens were used since the last time."""

@@ -84,6 +84,10 @@ class Links:
         self._suspects: set[str] = set()
         self._wake = asyncio.Event()
         self._tasks = Tasks("links")
+        self.opened = 0
+        """Links that were opened since the start; what is above the number of nodes are reconnects."""
+        self.fell_silent = 0
+        """Links that were ended because nothing came any more."""
         specs.on_stale(self._spec_is_stale)
         feed.subscribe(self._node_changed, kinds=("node",))
 
@@ -95,13 +99,10 @@ class Links:
         """The pace of heartbeats now."""
         return self._beat_seconds
 
-    def is_open(self, node_id: str) -> bool:
-        """Whether the node is linked to this controld."""
-        return node_id in self._sessions
-
     def open(self, caller: Caller, outlet: LinkOutlet) -> LinkSession:
         """Begin a link of the node that calls; another one that it has here is ended as replaced."""
         assert caller.node_id is not None
+        self.opened += 1
         session = LinkSession(
             caller.node_id,
             serial=caller.token_id or "",
@@ -154,6 +155,7 @@ class Links:
                 serial=session.serial,
                 agent_version=heartbeat.agent_version,
                 wire_version=heartbeat.wire_version,
+                peer_port=heartbeat.peer_port,
             )
             session.is_known = True
         else:
@@ -170,6 +172,7 @@ class Links:
             each for each in self._sessions.values() if now - each.heard > _SILENT_BEATS * each.beat_seconds
         ]:
             _log.warning("link is silent and closed", extra={"node_id": session.node_id})
+            self.fell_silent += 1
             self.close(session)
             session.outlet.abort()
 

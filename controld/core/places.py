@@ -31,8 +31,16 @@ class Places:
 
     async def list_nodes(self, service_id: str) -> list[Node]:
         """The nodes with replicas of the service, by id; removed ones left out."""
-        ids = sorted({replica.node_id for replica in await self.list_replicas(service_id)})
-        found = [await self._directory.find(node_id) for node_id in ids]
+        return await self._find(sorted({replica.node_id for replica in await self.list_replicas(service_id)}))
+
+    async def list_log_nodes(self, service_id: str) -> list[Node]:
+        """The same, and those that had replicas lately: they keep the logs."""
+        async with self._database.read() as tx:
+            ids = await self._replicas.list_log_nodes(tx, service_id)
+        return await self._find(ids)
+
+    async def _find(self, node_ids: Sequence[str]) -> list[Node]:
+        found = [await self._directory.find(node_id) for node_id in node_ids]
         return [node for node in found if node is not None and node.state is not NodeState.REMOVED]
 
 

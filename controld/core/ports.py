@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,9 +11,12 @@ from typing import Any, Protocol
 from controld.model.change import Change
 from controld.model.node import JoinToken, Node, NodeState
 from controld.model.report import NodeReport
-from controld.model.spec_rows import SpecRows
+from controld.model.spec_rows import FleetRouting, IngressRoute, Member, SpecCommon, SpecRows
 from kit.tls import Certificate, Names
+from wire.agent.activity import Activity
 from wire.agent.builds import BuildAsked, PullAsked, WorkEvent
+from wire.agent.history import HostHistory, ServiceHistory
+from wire.agent.images import ImageCache, SweepAsked, SweepDone
 from wire.agent.logs import LogQuery, LogRecord
 from wire.agent.metrics import RecentRequests, ServiceMetrics
 from wire.link import HostReport
@@ -89,7 +92,7 @@ class NodeReports(Protocol):
     """What nodes last said of themselves."""
 
     def latest_host_report(self) -> HostReport | None:
-        """The newest numbers of a host, or None when no node has reported."""
+        """The newest numbers of the oldest node that tells some, or None when no node has reported."""
         ...
 
     async def fetch(self, node_id: str) -> NodeReport | None:
@@ -123,6 +126,10 @@ class NodeStore(Protocol):
         """How many replicas are placed on the node."""
         ...
 
+    async def count_job_runs(self, tx: Transaction, node_id: str) -> int:
+        """How many runs of jobs are on the node and have not ended."""
+        ...
+
     async def change_state(self, tx: Transaction, node_id: str, *, before: NodeState, after: NodeState) -> bool:
         """Move it from one state to another; False when it is not in the first any more."""
         ...
@@ -141,8 +148,14 @@ class NodeStore(Protocol):
         """Refuse the earlier certificate from now on, the current one being in use."""
         ...
 
-    async def set_agent(self, tx: Transaction, node_id: str, *, agent_version: str, wire_version: int) -> bool:
-        """Note which agent speaks for the node."""
+    async def set_agent(
+        self, tx: Transaction, node_id: str, *, agent_version: str, wire_version: int, peer_port: int | None
+    ) -> bool:
+        """Note which agent speaks for the node, and where its ingress takes what other nodes hand over."""
+        ...
+
+    async def set_labels(self, tx: Transaction, node_id: str, labels: Mapping[str, str]) -> bool:
+        """Replace its labels."""
         ...
 
     async def set_address(self, tx: Transaction, node_id: str, *, address: str, port: int) -> bool:
@@ -197,12 +210,32 @@ class NodeSpecStore(Protocol):
         """The node's replicas, and the routing of their services."""
         ...
 
+    async def read_routing(self, tx: Transaction) -> FleetRouting:
+        """Where the requests of every service go."""
+        ...
+
+    async def list_members(self, tx: Transaction, *, label: tuple[str, str] | None) -> tuple[Member, ...]:
+        """The nodes that speak with each other's ingress, by id; with `label`, those that carry it lead."""
+        ...
+
+    async def read_common(self, tx: Transaction, *, control_domain: str | None) -> SpecCommon:
+        """What every node is told alike."""
+        ...
+
+    async def list_routes(self, tx: Transaction) -> list[IngressRoute]:
+        """Every service with a verified hostname and a running replica that takes its traffic, by name."""
+        ...
+
 
 class FactStore(Protocol):
     """Single facts about this installation, by name."""
 
     async def get(self, tx: Transaction, name: str) -> Any:
         """The fact, or None."""
+        ...
+
+    async def put(self, tx: Transaction, name: str, value: Any) -> None:
+        """Keep the fact in place of the one there was."""
         ...
 
     async def put_once(self, tx: Transaction, name: str, value: Any) -> Any:
@@ -287,14 +320,36 @@ class Agents(Protocol):
         """Log records of a service on the node, oldest first; with `follow` until the iterator is closed."""
         ...
 
-    async def fetch_metrics(self, node: Node, service_id: str) -> ServiceMetrics:
-        """Readings of the service's replicas on the node."""
+    def read_log_events(self, node: Node, query: LogQuery) -> AsyncGenerator[bytes]:
+        """The same as whole events of a stream, any number at once; the query says how their ids begin (`frames`)."""
+        ...
+
+    async def fetch_metrics(self, node: Node, service_id: str | None) -> ServiceMetrics:
+        """Readings of replicas on the node: of the service, or (None) of all."""
         ...
 
     async def fetch_requests(self, node: Node, service_id: str) -> RecentRequests:
         """The newest requests of the service on the node, newest first."""
         ...
 
-    async def fetch_host(self, node: Node) -> HostReport:
-        """Numbers of the node itself."""
+    async def fetch_activity(self, node: Node) -> Activity:
+        """How long the services that the node's ingress leads to were asked for nothing."""
+        ...
+
+    async def fetch_images(self, node: Node) -> ImageCache:
+        """How many images the node holds of ours."""
+        ...
+
+    async def sweep_images(self, node: Node, asked: SweepAsked) -> SweepDone:
+        """Have the node remove images of ours that nothing needs."""
+        ...
+
+    async def fetch_history(
+        self, node: Node, service_id: str, *, since: dt.datetime, step_seconds: int
+    ) -> ServiceHistory:
+        """What the service's replicas on the node used since then, in points at least so wide."""
+        ...
+
+    async def fetch_host_history(self, node: Node, *, since: dt.datetime, step_seconds: int) -> HostHistory:
+        """What the node itself used, likewise."""
         ...

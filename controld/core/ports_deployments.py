@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from controld.core.ports import Transaction
 from controld.model.artifact import Artifact
@@ -13,10 +13,13 @@ from controld.model.caller import Caller
 from controld.model.deployment import Deployment, LogLine, Status
 from controld.model.fleet import NodeFacts
 from controld.model.launch import Launch
+from controld.model.page import Page
 from controld.model.replica import PlacedReplica
 from controld.model.upload import Upload
 from kit.archive.summary import Summary
 from wire.spec import Wanted
+
+RowT_co = TypeVar("RowT_co", covariant=True)
 
 
 class AuditTrail(Protocol):
@@ -45,7 +48,58 @@ class FleetFacts(Protocol):
         ...
 
 
-class DeploymentStore(Protocol):
+class WorkRow(Protocol):
+    """What a row says to the work that is done for it."""
+
+    @property
+    def cancel_requested_at(self) -> dt.datetime | None:
+        """When somebody asked for its end; None: nobody has."""
+        ...
+
+
+class LeasedRows(Protocol[RowT_co]):
+    """Rows that one controld at a time works on, under a lease."""
+
+    async def find(self, tx: Transaction, row_id: str, /) -> RowT_co | None:
+        """The row, or None."""
+        ...
+
+    async def claim(
+        self, tx: Transaction, row_id: str, /, *, owner: str, now: dt.datetime, until: dt.datetime
+    ) -> RowT_co | None:
+        """Take the lease when nobody holds it; the row as it is now, or None."""
+        ...
+
+    async def renew(self, tx: Transaction, row_id: str, /, *, owner: str, until: dt.datetime) -> RowT_co | None:
+        """Hold the lease for longer; the row as it is now, or None when the lease is another's or it is gone."""
+        ...
+
+    async def release(self, tx: Transaction, row_id: str, /, *, owner: str) -> None:
+        """Give the lease back."""
+        ...
+
+    async def release_all(self, tx: Transaction) -> None:
+        """Drop every lease."""
+        ...
+
+
+class WorkLog(Protocol):
+    """Where work says what it does."""
+
+    async def append(
+        self, tx: Transaction, row_id: str, /, *, at: dt.datetime, phase: str, texts: Sequence[str]
+    ) -> None:
+        """Add lines of one phase and moment."""
+        ...
+
+    async def count_output(
+        self, tx: Transaction, row_id: str, /, *, phase: str, after_phase: str
+    ) -> tuple[int, int, int]:
+        """Lines of `phase` since the last line of `after_phase`, then lines and characters of `phase` in all."""
+        ...
+
+
+class DeploymentStore(LeasedRows[Deployment], Protocol):
     """Deployments, and the lease under which their steps are taken."""
 
     async def insert(self, tx: Transaction, deployment: Deployment) -> None:
@@ -56,40 +110,24 @@ class DeploymentStore(Protocol):
         """The number that the service's next deployment gets; the transaction holds it for itself."""
         ...
 
-    async def find(self, tx: Transaction, deployment_id: str) -> Deployment | None:
-        """The deployment, or None."""
-        ...
-
     async def find_with_artifact(
         self, tx: Transaction, deployment_id: str
     ) -> tuple[Deployment, Artifact | None] | None:
         """The deployment with the artifact that it runs."""
         ...
 
-    async def list_of_service(self, tx: Transaction, service_id: str) -> list[tuple[Deployment, Artifact | None]]:
-        """The service's deployments with their artifacts, newest first."""
+    async def list_of_service(
+        self, tx: Transaction, service_id: str, *, page: Page | None = None
+    ) -> list[tuple[Deployment, Artifact | None]]:
+        """The service's deployments with their artifacts, newest first: all, or a page and one more."""
+        ...
+
+    async def list_current(self, tx: Transaction, *, projects: Collection[str] | None = None) -> list[Deployment]:
+        """For each service the promoted deployment, or the newest while none is; with `projects`, of those in these."""
         ...
 
     async def list_unfinished(self, tx: Transaction) -> list[Deployment]:
         """Every deployment with a step left, the oldest of each service ahead of its others."""
-        ...
-
-    async def claim(
-        self, tx: Transaction, deployment_id: str, *, owner: str, now: dt.datetime, until: dt.datetime
-    ) -> Deployment | None:
-        """Take the lease when nobody holds it; the deployment as it is now, or None."""
-        ...
-
-    async def renew(self, tx: Transaction, deployment_id: str, *, owner: str, until: dt.datetime) -> Deployment | None:
-        """Hold the lease for longer; the deployment as it is now, or None when the lease is another's or it is gone."""
-        ...
-
-    async def release(self, tx: Transaction, deployment_id: str, *, owner: str) -> None:
-        """Give the lease back."""
-        ...
-
-    async def release_all(self, tx: Transaction) -> None:
-        """Drop every lease."""
         ...
 
     async def change(self, tx: Transaction, deployment: Deployment, *, owner: str, **changes: Any) -> bool:
@@ -144,6 +182,10 @@ class ArtifactStore(Protocol):
         """The artifact that a deployment runs, or None."""
         ...
 
+    async def list_images(self, tx: Transaction) -> list[Artifact]:
+        """Every artifact that is kept, one of each image."""
+        ...
+
     async def prune(self, tx: Transaction, service_id: str, *, keep: int) -> None:
         """Drop all but the newest `keep` of a service; what is promoted or about to run stays."""
         ...
@@ -164,6 +206,10 @@ class ReplicaStore(Protocol):
         """The service's replicas by index, draining ones included."""
         ...
 
+    async def list_of_node(self, tx: Transaction, node_id: str) -> list[PlacedReplica]:
+        """The replicas that are placed on the node, draining ones included."""
+        ...
+
     async def list_wanted(self, tx: Transaction, wanted: Wanted) -> list[PlacedReplica]:
         """All replicas of which this is wanted."""
         ...
@@ -172,8 +218,12 @@ class ReplicaStore(Protocol):
         """Want these to drain from now on; those that drain already keep their moment."""
         ...
 
-    async def delete(self, tx: Transaction, removed: Sequence[PlacedReplica]) -> None:
-        """Forget these: their nodes drop what they still run of them."""
+    async def delete(self, tx: Transaction, removed: Sequence[PlacedReplica], *, at: dt.datetime) -> None:
+        """Forget these, but for where their logs are: their nodes drop what they still run of them."""
+        ...
+
+    async def list_log_nodes(self, tx: Transaction, service_id: str) -> list[str]:
+        """The ids of the nodes that have replicas of the service, or had some lately and may have their logs."""
         ...
 
 
@@ -188,8 +238,28 @@ class LaunchStore(Protocol):
         """Every service that has a promoted deployment."""
         ...
 
+    async def list_scaled(self, tx: Transaction) -> list[Launch]:
+        """Every service with a promoted deployment and a policy that says how many replicas it has."""
+        ...
+
+    async def scale(self, tx: Transaction, service_id: str, *, count: int, problem: str | None) -> None:
+        """Note how many replicas the service's policy calls for, and why there are not more; with none it sleeps."""
+        ...
+
+    async def list_waking(self, tx: Transaction) -> list[Launch]:
+        """Every promoted service that is asleep and should run."""
+        ...
+
+    async def end_sleep(self, tx: Transaction, service_id: str) -> None:
+        """Note that a replica of the service takes requests."""
+        ...
+
     async def promote(self, tx: Transaction, service_id: str, deployment_id: str | None) -> None:
-        """Let the service's hosts lead to this deployment, or to none."""
+        """Let the service's hosts lead to this deployment alone, or to none."""
+        ...
+
+    async def roll(self, tx: Transaction, service_id: str, deployment_id: str | None) -> None:
+        """Let the service's hosts lead to this deployment beside the promoted one, or to that alone again."""
         ...
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from controld.core.ports import Transaction
-from controld.model.audit import AuditRecord
+from controld.model.audit import AuditQuery, AuditRecord
+from controld.model.caller import TokenKind
+from controld.model.page import Page
 from controld.model.user import ApiToken, Credential, Session, User
 
 
@@ -46,6 +48,10 @@ class UserStore(Protocol):
         """Replace the hash of a user's password."""
         ...
 
+    async def set_super_admin(self, tx: Transaction, user_id: str, *, is_super_admin: bool) -> None:
+        """Make or unmake a user a super-admin."""
+        ...
+
     async def delete(self, tx: Transaction, user_id: str) -> bool:
         """Remove the user with their sessions, tokens and memberships; False when there is none."""
         ...
@@ -62,6 +68,10 @@ class CredentialStore(Protocol):
         """What a token stands for, expired or not."""
         ...
 
+    async def find_by_id(self, tx: Transaction, kind: TokenKind, credential_id: str) -> Credential | None:
+        """What a session or token stands for, expired or not."""
+        ...
+
     async def add_session(self, tx: Transaction, session: Session) -> None:
         """Keep a new session."""
         ...
@@ -72,6 +82,10 @@ class CredentialStore(Protocol):
 
     async def delete_session(self, tx: Transaction, session_id: str) -> bool:
         """End one session; False when there is none."""
+        ...
+
+    async def delete_session_of(self, tx: Transaction, user_id: str, *, prefix: str) -> int:
+        """End the user's sessions whose SHA-256 begins so, and say how many."""
         ...
 
     async def delete_sessions_of(self, tx: Transaction, user_id: str, *, but: str | None = None) -> int:
@@ -90,8 +104,8 @@ class CredentialStore(Protocol):
         """The user's tokens, newest first."""
         ...
 
-    async def delete_token(self, tx: Transaction, token_id: str, *, user_id: str) -> bool:
-        """Revoke a token of this user; False when they have none of this id."""
+    async def delete_token(self, tx: Transaction, token_id: str, *, user_id: str | None) -> ApiToken | None:
+        """Revoke a token of this user (None: of any), and return what it was; None when there is none of this id."""
         ...
 
     async def touch_sessions(self, tx: Transaction, used: Iterable[tuple[str, dt.datetime, dt.datetime]]) -> None:
@@ -110,6 +124,10 @@ class AuditStore(Protocol):
         """Keep one more record."""
         ...
 
-    async def list(self, tx: Transaction, *, limit: int) -> list[AuditRecord]:
-        """The newest records, newest first."""
+    async def list(self, tx: Transaction, query: AuditQuery, *, page: Page) -> list[AuditRecord]:
+        """A page of the records that the query means and one more, newest first; `before` is one of them."""
+        ...
+
+    async def drop_older(self, tx: Transaction, moment: dt.datetime) -> int:
+        """Forget a slice of the records from ahead of the moment, and say how many; 0 when there are none."""
         ...

@@ -42,6 +42,10 @@ class ProjectStore(Protocol):
         """How many services the project has."""
         ...
 
+    async def count_jobs(self, tx: Transaction, project_id: str) -> int:
+        """How many jobs the project has."""
+        ...
+
 
 class MemberStore(Protocol):
     """Memberships in the database; each change announces ("user", the member's id)."""
@@ -56,6 +60,10 @@ class MemberStore(Protocol):
 
     async def get(self, tx: Transaction, project_id: str, *, user_id: str) -> Membership | None:
         """A user's role in the project."""
+        ...
+
+    async def list_admin_projects(self, tx: Transaction, user_id: str) -> list[str]:
+        """The projects of which the user is an admin, by id."""
         ...
 
     async def list_sole_admin_projects(self, tx: Transaction, user_id: str) -> list[str]:
@@ -90,6 +98,10 @@ class ServiceStore(Protocol):
         """Services by name; with `projects`, those in these."""
         ...
 
+    async def list_public_ports(self, tx: Transaction, *, besides: str | None) -> frozenset[int]:
+        """The public ports of all services but this one."""
+        ...
+
     async def delete(self, tx: Transaction, service_id: str) -> None:
         """Remove the service with its replicas, deployments, artifacts and hostnames; announces ("node", id) for every
         node that ran it.
@@ -98,10 +110,26 @@ class ServiceStore(Protocol):
 
 
 class HostnameStore(Protocol):
-    """Hostnames in the database; each change announces ("service", the owner's id)."""
+    """Hostnames in the database; each change announces ("service", the owner's id) and ("challenge", id)."""
 
     async def add(self, tx: Transaction, hostname: Hostname) -> None:
         """Keep a new hostname."""
+        ...
+
+    async def update(self, tx: Transaction, hostname: Hostname) -> None:
+        """Write down where it stands now: its status, and what its last check said."""
+        ...
+
+    async def delete(self, tx: Transaction, hostname: Hostname) -> None:
+        """Forget it, so that it is free for others."""
+        ...
+
+    async def get(self, tx: Transaction, hostname_id: str) -> Hostname | None:
+        """The hostname with this id."""
+        ...
+
+    async def find_challenged(self, tx: Transaction, token: str) -> Hostname | None:
+        """The hostname whose ownership this token proves."""
         ...
 
     async def find(self, tx: Transaction, name: str) -> Hostname | None:

@@ -8,6 +8,7 @@ from controld.core.audit import Audit
 from controld.core.faults import InUse, NameTaken, ProjectNotFound
 from controld.core.memory import Memory
 from controld.core.ports import Database, Feed, Transaction
+from controld.core.ports_secrets import SecretVault
 from controld.core.ports_services import ProjectStore
 from controld.model.caller import Caller
 from controld.model.project import Project
@@ -33,10 +34,19 @@ class Projects:
     """Makes, shows, changes and removes projects; who may not read env values sees them hidden."""
 
     def __init__(
-        self, *, database: Database, projects: ProjectStore, feed: Feed, audit: Audit, clock: Clock, ids: Ids
+        self,
+        *,
+        database: Database,
+        projects: ProjectStore,
+        vault: SecretVault,
+        feed: Feed,
+        audit: Audit,
+        clock: Clock,
+        ids: Ids,
     ) -> None:
         self._database = database
         self._projects = projects
+        self._vault = vault
         self._audit = audit
         self._clock = clock
         self._ids = ids
@@ -105,18 +115,21 @@ class Projects:
         return project
 
     async def delete(self, caller: Caller, project_id: str) -> None:
-        """Remove a project without services; raises InUse. One that is gone is gone."""
+        """Remove a project without services and jobs, and its secrets; raises InUse. One that is gone is gone."""
         missing = ProjectNotFound("cannot delete project: no such project")
         check(caller, "project.delete", project_id=project_id, missing=missing)
         async with self._database.write() as tx:
             await tx.lock("projects")
             project = await self._projects.get(tx, project_id)
-            if project is None:
-                return
-            if await self._projects.count_services(tx, project_id):
-                raise InUse("cannot delete project with existing services")
-            await self._projects.delete(tx, project_id)
-            await self._record(tx, caller, "project.delete", project=project)
+            if project is not None:
+                if await self._projects.count_services(tx, project_id):
+                    raise InUse("cannot delete project with existing services")
+                if await self._projects.count_jobs(tx, project_id):
+                    raise InUse("cannot delete project with existing jobs")
+                await self._projects.delete(tx, project_id)
+                await self._record(tx, caller, "project.delete", project=project)
+        # Also for one that is gone: whoever was interrupted here asks again.
+        await self._vault.delete_scope(project_id)
 
     async def _load(self, project_id: str) -> Project | None:
         async with self._database.read() as tx:

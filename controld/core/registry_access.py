@@ -9,8 +9,8 @@ from controld.core.registry_faults import RepositoryNotFound
 from controld.core.registry_ports import RegistryStore
 from controld.model.caller import Caller, CallerKind
 from controld.model.registry import Repository
-from controld.rules.access import check
-from controld.rules.registry import is_segment
+from controld.rules.access import allows, check
+from controld.rules.registry_names import is_part
 from kit.faults import Forbidden
 
 
@@ -36,13 +36,17 @@ class RegistryAccess:
         self._store = store
 
     async def find_to_pull(self, tx: Transaction, caller: Caller, name: RepositoryName) -> Repository:
-        """The repository, for reading; raises RepositoryNotFound and Forbidden."""
+        """The repository, for reading; raises RepositoryNotFound."""
         repository = await self._find(tx, name)
-        if caller.kind is not CallerKind.NODE:
-            check(caller, "image.pull", project_id=repository.project_id, missing=_not_found(name))
-        elif not (await self._store.find_node_claims(tx, _node_of(caller), service_id=repository.service_id)).runs:
+        if not await self.may_pull(tx, caller, repository):
             raise _not_found(name)
         return repository
+
+    async def may_pull(self, tx: Transaction, caller: Caller, repository: Repository) -> bool:
+        """Whether the caller may read the repository, and so know of it."""
+        if caller.kind is not CallerKind.NODE:
+            return allows(caller, "image.pull", project_id=repository.project_id)
+        return (await self._store.find_node_claims(tx, _node_of(caller), service_id=repository.service_id)).runs
 
     async def find_to_push(self, tx: Transaction, caller: Caller, name: RepositoryName) -> Repository:
         """The repository, for changing; raises RepositoryNotFound and Forbidden."""
@@ -58,7 +62,7 @@ class RegistryAccess:
         return repository
 
     async def _find(self, tx: Transaction, name: RepositoryName) -> Repository:
-        if not (is_segment(name.project) and is_segment(name.service)):
+        if not (is_part(name.project) and is_part(name.service)):
             raise _not_found(name)
         repository = await self._store.find_repository(tx, name.project, service=name.service)
         if repository is None:
@@ -67,7 +71,9 @@ class RegistryAccess:
 
 
 def _not_found(name: RepositoryName) -> RepositoryNotFound:
-    return RepositoryNotFound(f"cannot find repository {name}: it is called <project name>/<service name>, of both")
+    return RepositoryNotFound(
+        f"cannot find repository {name}: it is called <project name>/<service name>, in lowercase"
+    )
 
 
 def _node_of(caller: Caller) -> str:

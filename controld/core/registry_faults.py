@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from kit.faults import Conflict, Invalid, NotFound, RangeNotSatisfiable, TooLarge, Unavailable
+from kit.faults import Conflict, Invalid, NotFound, RangeNotSatisfiable, TooLarge, Unauthenticated, Unavailable
 
 
 class RepositoryNotFound(NotFound):
     """No such repository, for this caller."""
 
     code = "repository_not_found"
+
+
+class ScopeInsufficient(Unauthenticated):
+    """The registry token was fetched for something else; a fresh one for this will do."""
+
+    code = "scope_insufficient"
 
 
 class BlobNotFound(NotFound):
@@ -47,10 +53,22 @@ class ChunkOutOfOrder(RangeNotSatisfiable):
     code = "chunk_out_of_order"
 
 
+class BlobRangeInvalid(RangeNotSatisfiable):
+    """Nothing of the asked part is there; `details["size"]` says how many bytes are."""
+
+    code = "blob_range_invalid"
+
+
 class BlobTooLarge(TooLarge):
     """The blob passes the size limit."""
 
     code = "blob_too_large"
+
+
+class ProjectFull(TooLarge):
+    """The blob would take the project's images past their limit."""
+
+    code = "project_full"
 
 
 class ManifestTooLarge(TooLarge):

@@ -12,6 +12,7 @@ from controld.core.ports import Transaction
 from controld.model.registry import (
     Blob,
     BlobUpload,
+    HeldManifest,
     Manifest,
     ManifestFacts,
     NodeClaims,
@@ -116,6 +117,10 @@ class RegistryStore(Protocol):
         """All repositories with their tags, by name."""
         ...
 
+    async def list_names(self, tx: Transaction, *, reach: Collection[str] | None) -> list[str]:
+        """Names of the repositories of these projects, or of all, sorted by their bytes."""
+        ...
+
     async def find_totals(self, tx: Transaction) -> RegistryTotals:
         """Sums over all repositories."""
         ...
@@ -128,6 +133,10 @@ class RegistryStore(Protocol):
 
     async def find_blob(self, tx: Transaction, repository_id: str, *, digest: str) -> Blob | None:
         """A blob of the repository."""
+        ...
+
+    async def list_holders(self, tx: Transaction, digest: str) -> list[Repository]:
+        """The repositories that hold a blob, by name."""
         ...
 
     async def unlink_blob(self, tx: Transaction, repository_id: str, *, digest: str) -> bool:
@@ -152,16 +161,20 @@ class RegistryStore(Protocol):
         """A manifest of the repository by a tag."""
         ...
 
+    async def touch_manifest(self, tx: Transaction, repository_id: str, *, digest: str, at: dt.datetime) -> None:
+        """Note that a manifest was of use."""
+        ...
+
     async def delete_manifest(self, tx: Transaction, repository_id: str, *, digest: str) -> bool:
         """Remove a manifest and its tags; whether it was there."""
         ...
 
     async def set_tag(self, tx: Transaction, repository_id: str, *, tag: str, digest: str, at: dt.datetime) -> None:
-        """Let a tag name a manifest from now on."""
+        """Let a tag name a manifest from now on, and touch the one that it named."""
         ...
 
-    async def delete_tag(self, tx: Transaction, repository_id: str, *, tag: str) -> bool:
-        """Remove a tag; whether it was there."""
+    async def delete_tag(self, tx: Transaction, repository_id: str, *, tag: str, at: dt.datetime) -> bool:
+        """Remove a tag, and touch what it named; whether it was there."""
         ...
 
     async def list_tags(self, tx: Transaction, repository_id: str, *, after: str, limit: int) -> list[str]:
@@ -192,6 +205,18 @@ class RegistryStore(Protocol):
 
     async def list_uploads(self, tx: Transaction) -> list[BlobUpload]:
         """All uploads."""
+        ...
+
+    async def list_aged(self, tx: Transaction, *, before: dt.datetime) -> list[str]:
+        """Ids of the repositories that have a manifest which was not touched since that moment."""
+        ...
+
+    async def list_held(self, tx: Transaction, repository_id: str) -> list[HeldManifest]:
+        """All manifests of a repository."""
+        ...
+
+    async def sum_project(self, tx: Transaction, project_id: str) -> int:
+        """Bytes of the blobs that the project's repositories hold, each once."""
         ...
 
     async def unlink_unused(self, tx: Transaction, *, before: dt.datetime) -> int:

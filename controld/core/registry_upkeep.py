@@ -12,6 +12,7 @@ from controld.core.registry_ports import LOCK, BlobFiles, RegistryStore
 from controld.model.caller import Caller
 from controld.model.registry import Collection, RegistryStatus, StoredBlob
 from controld.rules.access import check
+from controld.rules.registry_retention import find_stale
 from kit.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -20,7 +21,8 @@ _log = logging.getLogger(__name__)
 class RegistryUpkeep:
     """Garbage collection and expiry; any number of controlds may run them at one time.
 
-    A blob leaves a repository once it is older there than the grace time and no manifest of the repository names it.
+    A manifest leaves once nothing touched it for `unneeded_seconds` and no tag, kept artifact or replica needs it; a
+    blob leaves a repository once it is older there than the grace time and no manifest of the repository names it.
     Bytes go once no repository holds or needs them and their file is older than the grace time. Uploads under way are
     not garbage; they expire when nothing has come for `expiry_seconds`.
     """
@@ -34,6 +36,7 @@ class RegistryUpkeep:
         audit: Audit,
         clock: Clock,
         grace_seconds: float,
+        unneeded_seconds: float,
         expiry_seconds: float,
     ) -> None:
         self._database = database
@@ -42,6 +45,7 @@ class RegistryUpkeep:
         self._audit = audit
         self._clock = clock
         self._grace = dt.timedelta(seconds=grace_seconds)
+        self._unneeded = dt.timedelta(seconds=unneeded_seconds)
         self._expiry = dt.timedelta(seconds=expiry_seconds)
 
     async def get_status(self, caller: Caller) -> RegistryStatus:
@@ -67,6 +71,7 @@ class RegistryUpkeep:
         """Remove what nothing needs, slice by slice, so that pushes go on meanwhile."""
         began = self._clock.now()
         before = began - self._grace
+        manifests = await self._drop_manifests(began - self._unneeded)
         async with self._database.write() as tx:
             await tx.lock(LOCK)
             await self._store.unlink_unused(tx, before=before)
@@ -77,7 +82,13 @@ class RegistryUpkeep:
             gone = await self._delete_unneeded([each for each in blobs if each.modified_at < before])
             deleted += len(gone)
             deleted_bytes += sum(each.size_bytes for each in gone)
-        done = Collection(at=began, scanned_blobs=scanned, deleted_blobs=deleted, deleted_bytes=deleted_bytes)
+        done = Collection(
+            at=began,
+            scanned_blobs=scanned,
+            deleted_blobs=deleted,
+            deleted_bytes=deleted_bytes,
+            deleted_manifests=manifests,
+        )
         async with self._database.write() as tx:
             await self._store.save_collection(tx, done)
         _log.info("registry garbage collected", extra={"deleted_blobs": deleted, "deleted_bytes": deleted_bytes})
@@ -97,6 +108,20 @@ class RegistryUpkeep:
         for upload_id in [each for each, at in written.items() if each not in known and at < orphans]:
             ended += await self._end(upload_id)
         return ended
+
+    async def _drop_manifests(self, before: dt.datetime) -> int:
+        """Forget manifests that have outlived their use, a repository at a time; how many."""
+        async with self._database.read() as tx:
+            aged = await self._store.list_aged(tx, before=before)
+        dropped = 0
+        for repository_id in aged:
+            async with self._database.write() as tx:
+                await tx.lock(LOCK)
+                stale = find_stale(await self._store.list_held(tx, repository_id), before=before)
+                for digest in stale:
+                    await self._store.delete_manifest(tx, repository_id, digest=digest)
+            dropped += len(stale)
+        return dropped
 
     async def _end(self, upload_id: str) -> bool:
         try:

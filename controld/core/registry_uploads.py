@@ -13,14 +13,14 @@ from controld.core.registry_faults import (
     BlobUploadNotFound,
     ChunkOutOfOrder,
     DigestInvalid,
-    RepositoryNotFound,
+    ProjectFull,
 )
 from controld.core.registry_ports import LOCK, BlobFiles, Part, RegistryStore
+from controld.core.registry_trail import RegistryTrail
 from controld.model.caller import Caller
-from controld.model.registry import BlobUpload
+from controld.model.registry import Blob, BlobUpload, Repository
 from controld.rules.registry import is_digest
 from kit.clock import Clock
-from kit.faults import Forbidden
 from kit.ids import Ids
 
 
@@ -39,7 +39,8 @@ class RegistryUploads:
     """Takes blobs in; each becomes part of a repository only once its bytes are known to have its digest.
 
     An upload is a file and a row: a chunk that is cut short leaves what has come, and the pusher may go on from there;
-    a wrong digest or a blob that is too large ends the upload.
+    a wrong digest or a blob that is too large ends the upload. `max_project_bytes` (0: no limit) is the most that the
+    repositories of one project hold together.
     """
 
     def __init__(
@@ -49,17 +50,21 @@ class RegistryUploads:
         *,
         access: RegistryAccess,
         files: BlobFiles,
+        trail: RegistryTrail,
         clock: Clock,
         ids: Ids,
         max_blob_bytes: int,
+        max_project_bytes: int,
     ) -> None:
         self._database = database
         self._store = store
         self._access = access
         self._files = files
+        self._trail = trail
         self._clock = clock
         self._ids = ids
         self._max_blob_bytes = max_blob_bytes
+        self._max_project_bytes = max_project_bytes
 
     async def start(self, caller: Caller, name: RepositoryName) -> str:
         """The id of a new upload."""
@@ -73,22 +78,31 @@ class RegistryUploads:
             await self._files.create(upload_id)
         return upload_id
 
-    async def mount(self, caller: Caller, name: RepositoryName, digest: str, *, source: RepositoryName) -> bool:
-        """Let the repository hold a blob of another one that the caller may pull from; whether that could be done."""
+    async def mount(
+        self,
+        caller: Caller,
+        name: RepositoryName,
+        digest: str,
+        *,
+        source: RepositoryName | None,
+        within: frozenset[str] | None = None,
+    ) -> bool:
+        """Let the repository hold a blob of another one that the caller may pull from; whether that could be done.
+
+        Without a source, any such repository will do. `within` names the only repositories that count.
+        """
         _check_digest(digest)
         async with self._database.write() as tx:
             await tx.lock(LOCK)
             target = await self._access.find_to_push(tx, caller, name)
-            try:
-                origin = await self._access.find_to_pull(tx, caller, source)
-            except (RepositoryNotFound, Forbidden):
-                return False
-            blob = None if origin.id is None else await self._store.find_blob(tx, origin.id, digest=digest)
+            blob = await self._find_elsewhere(tx, caller, digest, source=source, within=within)
             if blob is None or not await self._files.has(digest):
                 return False
             now = self._clock.now()
             target_id = await self._store.create_repository(tx, target, id=self._ids.new_id(), at=now)
             await self._store.link_blob(tx, target_id, digest=digest, size_bytes=blob.size_bytes, at=now)
+            await self._check_project(tx, target)
+            await self._trail.record(tx, caller, target, action="image.upload", reference=digest)
             return True
 
     async def push(self, caller: Caller, name: RepositoryName, digest: str, *, chunk: Chunk) -> None:
@@ -130,14 +144,11 @@ class RegistryUploads:
             except DigestInvalid:
                 await self._drop(upload_id)
                 raise
-            async with self._database.write() as tx:
-                await tx.lock(LOCK)
-                upload = await self._find(tx, caller, name, upload_id=upload_id)
-                await self._store.link_blob(
-                    tx, upload.repository_id, digest=digest, size_bytes=part.offset, at=self._clock.now()
-                )
-                await self._store.delete_upload(tx, upload_id)
-                await self._files.publish(upload_id, digest)
+            try:
+                await self._keep(caller, name, upload_id, digest=digest, size_bytes=part.offset)
+            except ProjectFull:
+                await self._drop(upload_id)
+                raise
 
     async def cancel(self, caller: Caller, name: RepositoryName, upload_id: str) -> None:
         """End the upload; raises BlobUploadBusy while a request writes to it."""
@@ -145,6 +156,29 @@ class RegistryUploads:
             await self._find(tx, caller, name, upload_id=upload_id)
         async with self._files.writing(upload_id):
             await self._drop(upload_id)
+
+    async def _keep(
+        self, caller: Caller, name: RepositoryName, upload_id: str, *, digest: str, size_bytes: int
+    ) -> None:
+        async with self._database.write() as tx:
+            await tx.lock(LOCK)
+            upload = await self._find(tx, caller, name, upload_id=upload_id)
+            await self._store.link_blob(
+                tx, upload.repository_id, digest=digest, size_bytes=size_bytes, at=self._clock.now()
+            )
+            repository = await self._access.find_to_push(tx, caller, name)
+            await self._check_project(tx, repository)
+            await self._trail.record(tx, caller, repository, action="image.upload", reference=digest)
+            await self._store.delete_upload(tx, upload_id)
+            await self._files.publish(upload_id, digest)
+
+    async def _check_project(self, tx: Transaction, repository: Repository) -> None:
+        limit = self._max_project_bytes
+        if limit and (held := await self._store.sum_project(tx, repository.project_id)) > limit:
+            raise ProjectFull(
+                f"cannot take the blob: the project's images would have {held} bytes, and may have {limit}; "
+                "delete some, and collect garbage"
+            )
 
     async def _take(self, part: Part, upload_id: str, chunk: Chunk) -> None:
         start = part.offset
@@ -170,6 +204,24 @@ class RegistryUploads:
             came = part.offset - start
             await part.truncate(start)
             raise BlobUploadInvalid(f"cannot take the chunk: {came} bytes came, and Content-Range says {announced}")
+
+    async def _find_elsewhere(
+        self,
+        tx: Transaction,
+        caller: Caller,
+        digest: str,
+        *,
+        source: RepositoryName | None,
+        within: frozenset[str] | None,
+    ) -> Blob | None:
+        for holder in await self._store.list_holders(tx, digest):
+            if source is not None and holder.name != str(source):
+                continue
+            if within is not None and holder.name not in within:
+                continue
+            if holder.id is not None and await self._access.may_pull(tx, caller, holder):
+                return await self._store.find_blob(tx, holder.id, digest=digest)
+        return None
 
     async def _find(self, tx: Transaction, caller: Caller, name: RepositoryName, *, upload_id: str) -> BlobUpload:
         repository = await self._access.find_to_push(tx, caller, name)

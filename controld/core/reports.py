@@ -13,6 +13,8 @@ from controld.model.report import NodeReport
 from kit.clock import Clock
 from wire.link import Heartbeat, HostReport
 
+_HOST_SECONDS: Final = 60.0
+"""After so long a silence of one node the numbers of another stand for the platform's host."""
 _SLICE: Final = 200
 """So many rows are encoded before the loop is given back."""
 
@@ -23,6 +25,13 @@ class Silence:
 
     seconds: float
     has_news: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _KnownHost:
+    node_id: str
+    report: HostReport
+    heard: float
 
 
 class Reports:
@@ -42,14 +51,21 @@ class Reports:
         self._told: set[str] = set()
         self._heard: dict[str, NodeReport] = {}
         self._seen: dict[str, tuple[dt.datetime | None, float, bool]] = {}
-        self._newest_host: HostReport | None = None
+        self._host: _KnownHost | None = None
+        self.taken = 0
+        """Heartbeats since the start."""
+
+    @property
+    def waiting(self) -> int:
+        """Nodes with something that is not written yet."""
+        return len(self._heard)
 
     async def open(self) -> None:
         """Take up the newest host numbers that are kept, so that a restart does not forget them."""
         async with self._database.read() as tx:
             newest = await self._store.newest(tx)
-        if newest is not None:
-            self._newest_host = newest.host
+        if newest is not None and newest.host is not None:
+            self._host = _KnownHost(newest.node_id, newest.host, self._clock.monotonic())
 
     def start(self, node_id: str) -> NodeReport:
         """Begin a report for a node whose link has just opened here; absent parts are unknown until it tells them."""
@@ -64,6 +80,7 @@ class Reports:
 
     def take(self, report: NodeReport, heartbeat: Heartbeat) -> None:
         """Bring the report up to date; a part that the heartbeat leaves out has not changed."""
+        self.taken += 1
         report.heard_at = self._clock.now()
         node_id = report.node_id
         self._heard[node_id] = report
@@ -72,8 +89,12 @@ class Reports:
         if heartbeat.replicas is not None and heartbeat.replicas != report.replicas:
             report.replicas = heartbeat.replicas
             is_news = True
+        if heartbeat.job_runs is not None and heartbeat.job_runs != report.job_runs:
+            report.job_runs = heartbeat.job_runs
+            is_news = True
         if heartbeat.host is not None:
-            report.host = self._newest_host = heartbeat.host
+            report.host = heartbeat.host
+            self._note_host(node_id, heartbeat.host)
             is_new = True
         if heartbeat.engine is not None:
             report.engine = heartbeat.engine
@@ -126,8 +147,13 @@ class Reports:
             return await self._store.get(tx, node_id)
 
     def latest_host_report(self) -> HostReport | None:
-        """The newest numbers of any node's host."""
-        return self._newest_host
+        """The newest numbers of the oldest node that tells some; while it is silent for long, of another."""
+        return None if self._host is None else self._host.report
+
+    def _note_host(self, node_id: str, report: HostReport) -> None:
+        now, known = self._clock.monotonic(), self._host
+        if known is None or node_id <= known.node_id or now - known.heard > _HOST_SECONDS:
+            self._host = _KnownHost(node_id, report, now)
 
     def heard_at(self, node_id: str) -> dt.datetime | None:
         """When a node that is linked here was last heard; None for others."""

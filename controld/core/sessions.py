@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import re
+from typing import Final
 
-from controld.core.audit import REFUSED, Audit
-from controld.core.faults import NotAPerson, TooManyLogins, WrongCredentials
+from controld.core.audit import Audit
+from controld.core.faults import NotAPerson, SessionNotFound, TooManyLogins, WrongCredentials, WrongPassword
 from controld.core.identities import hash_token
 from controld.core.ports import Database
 from controld.core.ports_identity import CredentialStore, Passwords, UserStore
+from controld.core.refusals import Refusals
 from controld.model.caller import Caller, CallerKind, TokenKind
 from controld.model.user import Session
 from controld.rules.access import check
@@ -17,6 +20,9 @@ from controld.rules.validation import NAME_LIMIT, PASSWORD_LIMIT_BYTES, check_pa
 from kit.clock import Clock
 from kit.http.limits import Window
 from kit.ids import Ids
+
+_SESSION_NAME: Final = re.compile(r"[0-9a-f]{8}")
+"""The first characters of its token's hash, as sessions are listed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +46,7 @@ class Sessions:
         credentials: CredentialStore,
         passwords: Passwords,
         audit: Audit,
+        refusals: Refusals,
         clock: Clock,
         ids: Ids,
         session_seconds: float,
@@ -50,6 +57,7 @@ class Sessions:
         self._credentials = credentials
         self._passwords = passwords
         self._audit = audit
+        self._refusals = refusals
         self._clock = clock
         self._ids = ids
         self._session = dt.timedelta(seconds=session_seconds)
@@ -66,7 +74,7 @@ class Sessions:
         known_hash = None if found is None or len(password.encode()) > PASSWORD_LIMIT_BYTES else found[1]
         right = await self._passwords.verify(password[:PASSWORD_LIMIT_BYTES], against=known_hash)
         if found is None or not right:
-            await self._note_refusal(username, address=address)
+            self._refusals.note_sign_in(username, address=address)
             raise WrongCredentials("invalid credentials")
         user, known_hash = found
         now = self._clock.now()
@@ -107,8 +115,26 @@ class Sessions:
 
     async def list(self, caller: Caller) -> list[Session]:
         """The caller's own sessions that have not expired, newest first; raises NotAPerson."""
+        user_id = _person(caller)
+        check(caller, "own.change")
         async with self._database.read() as tx:
-            return await self._credentials.list_sessions(tx, _person(caller), now=self._clock.now())
+            return await self._credentials.list_sessions(tx, user_id, now=self._clock.now())
+
+    async def revoke(self, caller: Caller, name: str) -> int:
+        """End the caller's own session that is listed under this name; raises SessionNotFound and NotAPerson."""
+        user_id = _person(caller)
+        check(caller, "own.change")
+        missing = SessionNotFound("cannot end session: you have none of this name")
+        if _SESSION_NAME.fullmatch(name) is None:
+            raise missing
+        async with self._database.write() as tx:
+            count = await self._credentials.delete_session_of(tx, user_id, prefix=name)
+            if not count:
+                raise missing
+            await self._audit.record(
+                tx, caller, action="session.delete", object_kind="session", object_id=None, details={"name": name}
+            )
+        return count
 
     async def revoke_all(self, caller: Caller) -> int:
         """End all of the caller's own sessions, the present one included, and say how many; raises NotAPerson."""
@@ -122,7 +148,7 @@ class Sessions:
         return count
 
     async def change_password(self, caller: Caller, *, current: str, new: str) -> None:
-        """Give the caller another password and end their other sessions; raises WrongCredentials for a wrong one."""
+        """Give the caller another password and end their other sessions; raises WrongPassword and TooManyLogins."""
         check(caller, "own.change")
         user_id = _person(caller)
         check_password(new)
@@ -132,7 +158,7 @@ class Sessions:
             found = await self._users.find_login(tx, caller.username or "")
         known_hash = None if found is None else found[1]
         if not await self._passwords.verify(current[:PASSWORD_LIMIT_BYTES], against=known_hash):
-            raise WrongCredentials("cannot change the password: the current one is wrong")
+            raise WrongPassword("cannot change the password: the current one is wrong")
         new_hash = await self._passwords.hash(new)
         keep = caller.token_id if caller.token_kind is TokenKind.SESSION else None
         async with self._database.write() as tx:
@@ -144,16 +170,6 @@ class Sessions:
         """Remove sessions and tokens that have expired, and say how many."""
         async with self._database.write() as tx:
             return await self._credentials.delete_expired(tx, now=self._clock.now())
-
-    async def _note_refusal(self, username: str, *, address: str) -> None:
-        async with self._database.write() as tx:
-            await self._audit.record_stranger(
-                tx,
-                address=address,
-                action="session.create",
-                outcome=REFUSED,
-                details={"username": username[:NAME_LIMIT]},
-            )
 
 
 def _person(caller: Caller) -> str:

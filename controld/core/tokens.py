@@ -14,7 +14,7 @@ from controld.core.ports_services import ProjectStore
 from controld.model.caller import Caller
 from controld.model.role import Role
 from controld.model.user import ApiToken
-from controld.rules.access import check
+from controld.rules.access import allows, check
 from controld.rules.validation import NAME_LIMIT, check_text
 from kit.clock import Clock
 from kit.faults import Forbidden, Invalid
@@ -32,7 +32,7 @@ class IssuedToken:
 
 
 class Tokens:
-    """Issues, lists and revokes the caller's own tokens."""
+    """Issues, lists and revokes the caller's own tokens; a super-admin may revoke anybody's."""
 
     def __init__(
         self,
@@ -103,17 +103,28 @@ class Tokens:
     async def list(self, caller: Caller) -> list[ApiToken]:
         """The caller's own tokens, newest first."""
         user_id = _owner(caller)
+        check(caller, "own.change")
         async with self._database.read() as tx:
             return await self._credentials.list_tokens(tx, user_id)
 
     async def delete(self, caller: Caller, token_id: str) -> None:
-        """Revoke one of the caller's own tokens, from now on; raises TokenNotFound."""
+        """Revoke one of the caller's own tokens, or as a super-admin anybody's, from now on; raises TokenNotFound."""
         user_id = _owner(caller)
         check(caller, "own.change")
+        of_user = None if allows(caller, "users.change") else user_id
         async with self._database.write() as tx:
-            if not await self._credentials.delete_token(tx, token_id, user_id=user_id):
+            token = await self._credentials.delete_token(tx, token_id, user_id=of_user)
+            if token is None:
                 raise TokenNotFound("cannot revoke token: you have none of this id")
-            await self._audit.record(tx, caller, action="token.delete", object_kind="token", object_id=token_id)
+            await self._audit.record(
+                tx,
+                caller,
+                action="token.delete",
+                object_kind="token",
+                object_id=token_id,
+                project_id=token.project_id,
+                details={"name": token.name, "user_id": token.user_id},
+            )
 
 
 def _owner(caller: Caller) -> str:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from controld.core.ports import Database, Transaction
+from controld.core.placing import Placing
+from controld.core.ports import Database, NodeStore, Transaction
 from controld.core.ports_deployments import ArtifactStore, DeploymentStore, FleetFacts, LaunchStore, ReplicaStore
 from controld.model.artifact import Artifact
 from controld.model.fleet import NodeFacts
 from controld.model.launch import Launch
+from controld.model.node import NodeState
 from controld.model.replica import PlacedReplica
-from controld.rules.placement import compute_loads
-from controld.rules.replica_config import freeze_config
-from controld.rules.upkeep import UpkeepPlan, is_drained, plan_upkeep
+from controld.rules.placement import Need, Promise, compute_loads
+from controld.rules.upkeep import UpkeepPlan, is_drained, is_settled, plan_upkeep
 from kit.clock import Clock
-from kit.ids import Ids
 from wire.spec import Wanted
 
 _log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Found:
+    launch: Launch
+    artifact: Artifact
+    own: Sequence[PlacedReplica]
+    plan: UpkeepPlan
 
 
 class Upkeep:
@@ -32,95 +41,104 @@ class Upkeep:
         artifacts: ArtifactStore,
         replicas: ReplicaStore,
         launches: LaunchStore,
+        nodes: NodeStore,
         fleet: FleetFacts,
         clock: Clock,
-        ids: Ids,
-        drain_seconds: float,
+        placing: Placing,
+        promise: Promise,
     ) -> None:
         self._database = database
         self._deployments = deployments
         self._artifacts = artifacts
         self._replicas = replicas
         self._launches = launches
+        self._nodes = nodes
         self._fleet = fleet
         self._clock = clock
-        self._ids = ids
-        self._drain_seconds = drain_seconds
+        self._placing = placing
+        self._promise = promise
+        self._shortages: Mapping[str, str] = {}
+
+    @property
+    def shortages(self) -> Mapping[str, str]:
+        """Why a service has fewer replicas in their place than wanted, by its id, as last found."""
+        return self._shortages
 
     async def reconcile(self) -> None:
         """Add, drain and forget what the rules say, a transaction for each service that needs something."""
         nodes = await self._fleet.list_nodes()
+        by_id = {node.id: node for node in nodes}
         async with self._database.read() as tx:
-            launches = await self._launches.list_promoted(tx)
-            due = [launch for launch in launches if await self._plan(tx, launch, nodes) is not None]
+            running = await self._replicas.list_wanted(tx, Wanted.RUNNING)
+            own: dict[str, list[PlacedReplica]] = {}
+            for replica in running:
+                own.setdefault(replica.deployment_id, []).append(replica)
+            due = [
+                launch
+                for launch in await self._launches.list_promoted(tx)
+                if not is_settled(
+                    own.get(launch.promoted_deployment_id or "", ()),
+                    by_id,
+                    count=launch.replicas,
+                    placement=launch.placement,
+                )
+            ]
+        shortages: dict[str, str] = {}
         for launch in due:
-            await self._mend(launch.service_id, nodes)
+            shortage = await self._mend(launch.service_id, nodes)
+            if shortage is not None:
+                shortages[launch.service_id] = shortage
+                if shortage != self._shortages.get(launch.service_id):
+                    _log.warning("replicas cannot be placed", extra={"service": launch.service_id, "reason": shortage})
+        self._shortages = shortages
         await self._drain_strays()
         await self._forget(nodes)
+        await self._settle_draining(nodes)
 
-    async def _plan(
-        self, tx: Transaction, launch: Launch, nodes: tuple[NodeFacts, ...]
-    ) -> tuple[UpkeepPlan, Artifact, Sequence[PlacedReplica]] | None:
-        assert launch.promoted_deployment_id is not None
+    async def _mend(self, service_id: str, nodes: tuple[NodeFacts, ...]) -> str | None:
+        """Do what one service needs; returns why not all of it could be done."""
+        async with self._database.read() as tx:
+            found = await self._plan(tx, service_id, nodes)
+        if found is None or not (found.plan.add or found.plan.drain):
+            return None if found is None else found.plan.shortage
+        now = self._clock.now()
+        async with self._database.write() as tx:
+            await tx.lock("deployments at once")
+            found = await self._plan(tx, service_id, nodes)
+            if found is None:
+                return None
+            plan = found.plan
+            await self._placing.add(
+                tx,
+                found.launch,
+                artifact=found.artifact,
+                deployment_id=found.launch.promoted_deployment_id or "",
+                node_ids=plan.add,
+                known=found.own,
+            )
+            await self._replicas.drain(tx, [each for each in found.own if each.id in plan.drain], at=now)
+            tx.announce("service", service_id)
+        _log.info("replicas mended", extra={"service": service_id, "added": len(plan.add), "drained": len(plan.drain)})
+        return plan.shortage
+
+    async def _plan(self, tx: Transaction, service_id: str, nodes: tuple[NodeFacts, ...]) -> _Found | None:
+        launch = await self._launches.find(tx, service_id)
+        if launch is None or launch.promoted_deployment_id is None:
+            return None
         artifact = await self._artifacts.find_of_deployment(tx, launch.promoted_deployment_id)
         if artifact is None:
             return None
         own = await self._replicas.list_of_deployment(tx, launch.promoted_deployment_id)
-        plan = plan_upkeep(own, nodes, count=launch.replicas, artifact=artifact, limits=launch.limits, loads={})
-        if plan == UpkeepPlan():
-            return None
-        if plan.add:
-            loads = compute_loads(await self._replicas.list_wanted(tx, Wanted.RUNNING))
-            plan = plan_upkeep(own, nodes, count=launch.replicas, artifact=artifact, limits=launch.limits, loads=loads)
-        return None if plan == UpkeepPlan() else (plan, artifact, own)
-
-    async def _mend(self, service_id: str, nodes: tuple[NodeFacts, ...]) -> None:
-        now = self._clock.now()
-        async with self._database.write() as tx:
-            await tx.lock("deployments at once")
-            launch = await self._launches.find(tx, service_id)
-            if launch is None or launch.promoted_deployment_id is None:
-                return
-            found = await self._plan(tx, launch, nodes)
-            if found is None:
-                return
-            plan, artifact, own = found
-            added = self._place(launch, artifact, own, plan)
-            await self._replicas.insert(tx, added)
-            await self._replicas.drain(tx, [each for each in own if each.id in plan.drain], at=now)
-            tx.announce("service", service_id)
-        _log.info("replicas mended", extra={"service": service_id, "added": len(plan.add), "drained": len(plan.drain)})
-
-    def _place(
-        self, launch: Launch, artifact: Artifact, own: Sequence[PlacedReplica], plan: UpkeepPlan
-    ) -> list[PlacedReplica]:
-        assert launch.promoted_deployment_id is not None
-        used = {replica.index for replica in own}
-        free = (index for index in range(len(own) + len(plan.add)) if index not in used)
-        placed = []
-        for node_id, index in zip(plan.add, free, strict=False):
-            replica_id = self._ids.new_id()
-            config = freeze_config(
-                launch,
-                artifact,
-                deployment_id=launch.promoted_deployment_id,
-                replica_id=replica_id,
-                index=index,
-                drain_seconds=self._drain_seconds,
-            )
-            placed.append(
-                PlacedReplica(
-                    id=replica_id,
-                    service_id=launch.service_id,
-                    deployment_id=launch.promoted_deployment_id,
-                    node_id=node_id,
-                    index=index,
-                    config=config,
-                    wanted=Wanted.RUNNING,
-                    created_at=self._clock.now(),
-                )
-            )
-        return placed
+        running = sum(each.wanted is Wanted.RUNNING for each in own)
+        plan = plan_upkeep(
+            own,
+            nodes,
+            # While another release takes over it decides how many of these go; only what is lost is replaced.
+            count=launch.replicas if launch.rolling_deployment_id is None else min(running, launch.replicas),
+            need=Need(artifact=artifact, limits=launch.limits, placement=launch.placement, promise=self._promise),
+            loads=compute_loads(await self._replicas.list_wanted(tx, Wanted.RUNNING)),
+        )
+        return _Found(launch, artifact, own, plan)
 
     async def _drain_strays(self) -> None:
         """Drain replicas that belong to no deployment that is promoted or on its way."""
@@ -145,4 +163,19 @@ class Upkeep:
         done = [replica for replica in draining if is_drained(replica, by_id.get(replica.node_id), now=now)]
         if done:
             async with self._database.write() as tx:
-                await self._replicas.delete(tx, done)
+                await self._replicas.delete(tx, done, at=now)
+
+    async def _settle_draining(self, nodes: tuple[NodeFacts, ...]) -> None:
+        """A node that drains and has nothing left is drained."""
+        for node in nodes:
+            if node.state is not NodeState.DRAINING:
+                continue
+            async with self._database.write() as tx:
+                await tx.lock("deployments at once")
+                if await self._nodes.count_replicas(tx, node.id) or await self._nodes.count_job_runs(tx, node.id):
+                    continue
+                drained = await self._nodes.change_state(
+                    tx, node.id, before=NodeState.DRAINING, after=NodeState.DRAINED
+                )
+            if drained:
+                _log.info("node drained", extra={"node_id": node.id, "node": node.name})

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -14,19 +15,28 @@ import msgspec
 from yarl import URL
 
 from controld.core.faults import NodeFault, NodeOffline
+from controld.gateways.agent_console import MOST_MESSAGE_BYTES, AgentConsole
 from controld.model.node import Node
+from kit.clock import Clock, SystemClock
 from kit.faults import STATUS, Kind
 from kit.http.ndjson import split_lines
+from kit.http.sse import frame
+from kit.http.sse_parse import split_events
+from wire.agent.activity import Activity
 from wire.agent.builds import BuildAsked, PullAsked, WorkDone, WorkEvent, WorkFailed, decode_event
-from wire.agent.logs import LogQuery, LogRecord, decode_record
+from wire.agent.consoles import ConsoleBegin, ConsoleList, ConsoleResume, ConsoleState
+from wire.agent.history import HostHistory, ServiceHistory
+from wire.agent.images import ImageCache, SweepAsked, SweepDone
+from wire.agent.logs import EVENTS, LinesDropped, LogLine, LogPlace, LogQuery, LogRecord, decode_record
 from wire.agent.metrics import RecentRequests, ServiceMetrics
 from wire.base import Lenient
 from wire.identity import node_host
-from wire.link import HostReport
 
 T = TypeVar("T")
 
+_CLOSE_SECONDS: Final = 2.0
 _PIECE_BYTES: Final = 1024 * 1024
+_SWEEP_SECONDS: Final = 120.0
 _MOST_ANSWER_BYTES: Final = 16 * 1024 * 1024
 _SLOWEST_BYTES_PER_SECOND: Final = 256 * 1024
 _KINDS: Final = {status: kind for kind, status in STATUS.items()}
@@ -53,8 +63,10 @@ class AgentCalls:
         connect_seconds: float = 5.0,
         answer_seconds: float = 15.0,
         silence_seconds: float = 30.0,
+        clock: Clock | None = None,
     ) -> None:
         self._context = context
+        self._clock = clock or SystemClock()
         self._answer_seconds = answer_seconds
         self._plain = aiohttp.ClientTimeout(total=answer_seconds, sock_connect=connect_seconds)
         self._stream = aiohttp.ClientTimeout(
@@ -93,23 +105,86 @@ class AgentCalls:
 
     async def read_logs(self, node: Node, query: LogQuery) -> AsyncGenerator[LogRecord, None]:
         """Log records, oldest first."""
-        found = msgspec.to_builtins(query)
-        params = {name: _text(value) for name, value in found.items() if value is not None}
-        async with aclosing(self._lines(node, "GET", "/logs", decode_record, params=params)) as records:
+        async with aclosing(self._lines(node, "GET", "/logs", decode_record, params=_params(query))) as records:
             async for record in records:
                 yield record
 
-    async def fetch_metrics(self, node: Node, service_id: str) -> ServiceMetrics:
-        """Readings of the service's replicas."""
-        return await self._fetch(node, "/metrics", ServiceMetrics, params={"service_id": service_id})
+    async def read_log_events(self, node: Node, query: LogQuery) -> AsyncGenerator[bytes, None]:
+        """The same as whole events, any number at once; an agent that makes none has its records framed here."""
+        async with self._ask(node, "GET", "/logs", timeout=self._stream, params=_params(query)) as response:
+            chunks = response.content.iter_any()
+            if response.content_type == EVENTS:
+                async with aclosing(split_events(chunks)) as pieces:
+                    async for events in pieces:
+                        yield events
+                return
+            async for line in split_lines(chunks):
+                match decode_record(line):
+                    case LogLine(id=id_, text=text):
+                        yield frame(text, id=f"{query.frames}{id_}")
+                    case LinesDropped(count=count):
+                        yield frame(f"{count} lines dropped", event="dropped")
+                    case LogPlace():
+                        pass
+
+    async def fetch_metrics(self, node: Node, service_id: str | None) -> ServiceMetrics:
+        """Readings of the replicas of one service, or of all."""
+        params = {} if service_id is None else {"service_id": service_id}
+        return await self._fetch(node, "/metrics", ServiceMetrics, params=params)
 
     async def fetch_requests(self, node: Node, service_id: str) -> RecentRequests:
         """The newest requests of the service."""
         return await self._fetch(node, "/requests", RecentRequests, params={"service_id": service_id})
 
-    async def fetch_host(self, node: Node) -> HostReport:
-        """Numbers of the node itself."""
-        return await self._fetch(node, "/node", HostReport)
+    async def open_console(self, node: Node, console_id: str, asked: ConsoleBegin | ConsoleResume) -> AgentConsole:
+        """A connection to a console on which that was asked."""
+        url = URL.build(scheme="https", host=node.address, port=node.port, path=f"/consoles/{console_id}")
+        with _translated(node):
+            async with asyncio.timeout(self._answer_seconds):
+                websocket = await self._open_session().ws_connect(
+                    url,
+                    server_hostname=node_host(node.id),
+                    compress=0,
+                    max_msg_size=MOST_MESSAGE_BYTES,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
+                )
+            return AgentConsole(node, websocket, asked, clock=self._clock)
+
+    async def list_consoles(self, node: Node) -> tuple[ConsoleState, ...]:
+        """The consoles that the node knows, those that ended lately included."""
+        return (await self._fetch(node, "/consoles", ConsoleList)).consoles
+
+    async def end_console(self, node: Node, console_id: str) -> None:
+        """End it, and return when nothing of it is left."""
+        async with self._ask(node, "DELETE", f"/consoles/{console_id}", timeout=self._plain):
+            return
+
+    async def fetch_activity(self, node: Node) -> Activity:
+        """How long the services that the node's ingress leads to were asked for nothing."""
+        return await self._fetch(node, "/activity", Activity)
+
+    async def fetch_images(self, node: Node) -> ImageCache:
+        """How many images the node holds of ours."""
+        return await self._fetch(node, "/images", ImageCache)
+
+    async def sweep_images(self, node: Node, asked: SweepAsked) -> SweepDone:
+        """Have the node remove images of ours that nothing needs."""
+        timeout = aiohttp.ClientTimeout(total=_SWEEP_SECONDS, sock_connect=self._plain.sock_connect)
+        body, headers = msgspec.json.encode(asked), {"Content-Type": "application/json"}
+        async with self._ask(node, "POST", "/images/sweep", timeout=timeout, data=body, headers=headers) as response:
+            return msgspec.json.decode(await response.content.read(_MOST_ANSWER_BYTES), type=SweepDone)
+
+    async def fetch_history(
+        self, node: Node, service_id: str, *, since: dt.datetime, step_seconds: int
+    ) -> ServiceHistory:
+        """What the service's replicas on the node used since then, in points at least so wide."""
+        params = {"service_id": service_id, "since": since.isoformat(), "step_seconds": str(step_seconds)}
+        return await self._fetch(node, "/metrics/history", ServiceHistory, params=params)
+
+    async def fetch_host_history(self, node: Node, *, since: dt.datetime, step_seconds: int) -> HostHistory:
+        """What the node itself used, likewise."""
+        params = {"since": since.isoformat(), "step_seconds": str(step_seconds)}
+        return await self._fetch(node, "/node/history", HostHistory, params=params)
 
     async def _work(self, node: Node, path: str, asked: object) -> AsyncGenerator[WorkEvent, None]:
         body, headers = msgspec.json.encode(asked), {"Content-Type": "application/json"}
@@ -141,31 +216,41 @@ class AgentCalls:
         self, node: Node, method: str, path: str, *, timeout: aiohttp.ClientTimeout, **more: Any
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer while it is open; whatever fails inside becomes a fault that names the node."""
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, ssl=self._context)
-            self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
         url = URL.build(scheme="https", host=node.address, port=node.port, path=path)
-        try:
-            async with self._session.request(
+        with _translated(node):
+            async with self._open_session().request(
                 method, url, server_hostname=node_host(node.id), timeout=timeout, allow_redirects=False, **more
             ) as response:
                 if response.status >= 300:
                     raise _fault(node, response.status, await response.content.read(64 * 1024))
                 yield response
-        except aiohttp.ClientConnectorCertificateError as error:
-            raise NodeOffline(
-                f"cannot ask node {node.name}: what answers at {node.address}:{node.port} is not this node "
-                f"({error.certificate_error})"
-            ) from error
-        except TimeoutError as error:
-            raise NodeOffline(f"cannot ask node {node.name}: its agent did not answer in time") from error
-        except (aiohttp.ClientError, OSError) as error:
-            reason = str(error) or type(error).__name__
-            raise NodeOffline(f"cannot ask node {node.name}: {reason}") from error
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise NodeFault(
-                f"cannot read the answer of node {node.name}: {error}", remote_code="unreadable", kind=Kind.INTERNAL
-            ) from error
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, ssl=self._context)
+            self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
+        return self._session
+
+
+@contextmanager
+def _translated(node: Node) -> Iterator[None]:
+    """Word whatever fails in the block as a fault that names the node."""
+    try:
+        yield
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise NodeOffline(
+            f"cannot ask node {node.name}: what answers at {node.address}:{node.port} is not this node "
+            f"({error.certificate_error})"
+        ) from error
+    except TimeoutError as error:
+        raise NodeOffline(f"cannot ask node {node.name}: its agent did not answer in time") from error
+    except (aiohttp.ClientError, OSError) as error:
+        reason = str(error) or type(error).__name__
+        raise NodeOffline(f"cannot ask node {node.name}: {reason}") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise NodeFault(
+            f"cannot read the answer of node {node.name}: {error}", remote_code="unreadable", kind=Kind.INTERNAL
+        ) from error
 
 
 def _fault(node: Node, status: int, body: bytes) -> NodeFault:
@@ -178,6 +263,15 @@ def _fault(node: Node, status: int, body: bytes) -> NodeFault:
         remote_code=said.code,
         kind=_KINDS.get(status, Kind.INTERNAL),
     )
+
+
+def _params(query: LogQuery) -> list[tuple[str, str]]:
+    return [
+        (name, _text(each))
+        for name, value in msgspec.to_builtins(query).items()
+        if value is not None
+        for each in (value if isinstance(value, list | tuple) else (value,))
+    ]
 
 
 def _text(value: object) -> str:

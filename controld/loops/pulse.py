@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Self
 
 from controld.core.ports import Feed
 from kit.clock import Clock
+from kit.faults import Fault
 from kit.tasks import Tasks
+
+_log = logging.getLogger(__name__)
 
 
 class Pulse:
@@ -54,3 +59,16 @@ class Pulse:
         while True:
             await self._clock.sleep(self._beat_seconds)
             self._due.set()
+
+
+async def work_at_each_beat(pulse: Pulse, work: Callable[[], Awaitable[None]], *, on_fault: str, on_bug: str) -> None:
+    """Do the work at each beat until cancelled; what fails is logged in these words, and the next beat may succeed."""
+    async with pulse:
+        while True:
+            await pulse.wait()
+            try:
+                await work()
+            except Fault as fault:
+                _log.warning(on_fault, extra={"reason": fault.message})
+            except Exception:  # noqa: BLE001 - it is logged, and the next round may succeed
+                _log.exception(on_bug)

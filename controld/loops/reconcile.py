@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
 from controld.core.ports import Feed
 from controld.core.upkeep import Upkeep
-from controld.loops.pulse import Pulse
+from controld.loops.pulse import Pulse, work_at_each_beat
 from kit.clock import Clock
-from kit.faults import Fault
-
-_log = logging.getLogger(__name__)
 
 _BEAT_SECONDS: Final = 5.0
 _REST_SECONDS: Final = 1.0
@@ -27,19 +23,17 @@ class ReconcileDuty:
 
     async def run(self) -> None:
         """Keep the duty."""
-        async with Pulse(
+        pulse = Pulse(
             "node",
             "service",
             feed=self._feed,
             clock=self._clock,
             beat_seconds=_BEAT_SECONDS,
             rest_seconds=_REST_SECONDS,
-        ) as pulse:
-            while True:
-                await pulse.wait()
-                try:
-                    await self._upkeep.reconcile()
-                except Fault as fault:
-                    _log.warning("replicas cannot be reconciled", extra={"reason": fault.message})
-                except Exception:  # noqa: BLE001 - it is logged, and the next round may succeed
-                    _log.exception("reconciling replicas failed")
+        )
+        await work_at_each_beat(
+            pulse,
+            self._upkeep.reconcile,
+            on_fault="replicas cannot be reconciled",
+            on_bug="reconciling replicas failed",
+        )

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from controld.core.authority import Authority
+from controld.core.certificate_keys import CertificateKeys
 from controld.core.enrolment import Enrolment
 from controld.core.fleet import Fleet
 from controld.core.link import Links
@@ -18,6 +19,7 @@ from controld.core.nodes import Nodes
 from controld.core.reports import Reports
 from controld.gateways.agents import AgentCalls
 from controld.loops.heartbeat import Heartbeats
+from controld.parts.control_domain import control_domain_of, leading_label_of, make_control_locator
 from controld.parts.ground import Ground
 from controld.store.authority_files import AuthorityFiles
 from controld.store.facts import FactStore
@@ -44,13 +46,14 @@ class NodeParts:
     heartbeats: Heartbeats
     agents: AgentCalls
     fleet: Fleet
+    specs: NodeSpecs
+    certificate_keys: CertificateKeys
 
 
 async def open_nodes(ground: Ground, *, stack: AsyncExitStack) -> NodeParts:
     """The parts, with the authority and the reports taken up; OSError passes through when the port is taken."""
     settings, database, feed = ground.settings, ground.database, ground.feed
     clock, ids, audit = ground.clock, ground.ids, ground.audit
-    control_domain = None if settings.control_domain is None else settings.control_domain.lower()
     node_store = NodeStore()
     node_socket = socket.create_server((settings.node_listen_host, settings.node_listen_port), backlog=1024)
     stack.callback(node_socket.close)
@@ -65,7 +68,17 @@ async def open_nodes(ground: Ground, *, stack: AsyncExitStack) -> NodeParts:
     )
     await authority.open()
     directory = NodeDirectory(database=database, store=node_store, feed=feed)
-    specs = NodeSpecs(database=database, store=NodeSpecStore(), feed=feed, control_domain=control_domain)
+    certificate_keys = CertificateKeys(ground.secrets)
+    specs = NodeSpecs(
+        database=database,
+        store=NodeSpecStore(),
+        feed=feed,
+        keys=certificate_keys,
+        control_domain=control_domain_of(settings),
+        locate_control=make_control_locator(settings),
+        allow_private_registries=settings.allow_private_registries,
+        leading_label=leading_label_of(settings),
+    )
     reports = Reports(database=database, store=NodeReportStore(), feed=feed, clock=clock)
     await reports.open()
     nodes = Nodes(database=database, store=node_store, reports=reports, audit=audit, clock=clock)
@@ -115,4 +128,6 @@ async def open_nodes(ground: Ground, *, stack: AsyncExitStack) -> NodeParts:
         heartbeats=heartbeats,
         agents=agents,
         fleet=Fleet(database=database, nodes=node_store, reports=reports, specs=specs),
+        specs=specs,
+        certificate_keys=certificate_keys,
     )

@@ -29,6 +29,6 @@ def make_observing(ground: Ground, *, people: People, nodes: NodeParts) -> Obser
     services, agents = people.services, nodes.agents
     return Observing(
         logs=Logs(services=services, places=places, agents=agents, feed=ground.feed, clock=ground.clock),
-        metrics=Metrics(services=services, places=places, agents=agents),
+        metrics=Metrics(services=services, nodes=nodes.nodes, places=places, agents=agents),
         requests=Requests(services=services, places=places, agents=agents),
     )
