@@ -6,28 +6,24 @@ import dataclasses
 from pathlib import Path
 from typing import Final
 
-from controld.rules.hostnames import find_domain_problem
+from controld.rules.setting_values import (
+    check_address,
+    check_database,
+    check_domain,
+    check_email,
+    check_https,
+    check_label,
+    check_networks,
+    check_port,
+    check_ports,
+    check_recipients,
+    check_secret,
+    check_servers,
+    check_token_url,
+)
 from kit.settings import Setting, at_least, describe, setting
 
 PREFIX: Final = "MOORAGE_"
-
-
-def _check_port(port: int) -> str | None:
-    return None if 0 <= port <= 65535 else "must be a port from 0 to 65535"
-
-
-def _check_domain(domain: str | None) -> str | None:
-    return None if domain is None else find_domain_problem(domain.lower())
-
-
-def _check_database(url: str | None) -> str | None:
-    if url is None or url.startswith(("sqlite+aiosqlite:///", "postgresql+asyncpg://")):
-        return None
-    return "must start with sqlite+aiosqlite:/// or postgresql+asyncpg://"
-
-
-def _check_secret(secret: str | None) -> str | None:
-    return None if secret is None or len(secret) >= 64 else "must have at least 64 characters"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +32,7 @@ class Settings:
 
     data_dir: Path = setting(Path("/var/lib/moorage/controld"), "Where controld keeps its files.")
     database_url: str | None = setting(
-        None, "The database; none: the SQLite file `controld.db` in `data_dir`.", check=_check_database
+        None, "The database; none: the SQLite file `controld.db` in `data_dir`.", check=check_database
     )
     log_level: str = setting("info", "The least level of log lines: debug, info, warning or error.")
 
@@ -44,9 +40,9 @@ class Settings:
         "127.0.0.1",
         "The address of the public listener; until an admin exists it stays on 127.0.0.1 whatever this says.",
     )
-    listen_port: int = setting(7180, "The port of the public listener; 0: any free one.", check=_check_port)
+    listen_port: int = setting(7180, "The port of the public listener; 0: any free one.", check=check_port)
     node_listen_host: str = setting("0.0.0.0", "The address of the node side, where nodes speak over mutual TLS.")
-    node_listen_port: int = setting(7181, "The port of the node side; 0: any free one.", check=_check_port)
+    node_listen_port: int = setting(7181, "The port of the node side; 0: any free one.", check=check_port)
     node_url: str | None = setting(
         None, "Where nodes reach the node side, `https://host:port`; none: this host's name and `node_listen_port`."
     )
@@ -65,18 +61,116 @@ class Settings:
         unit="seconds",
         check=at_least(1),
     )
+    node_headroom_cpu_millis: int = setting(
+        0, "CPU of each node that is never promised to replicas, in thousandths of a core.", check=at_least(0)
+    )
+    node_headroom_memory_bytes: int = setting(
+        256 * 1024**2, "Memory of each node that is never promised to replicas.", unit="bytes", check=at_least(0)
+    )
+    node_cpu_percent: int = setting(
+        1000,
+        "How much of a node's other CPU the limits of its replicas may add up to, in per cent; replicas go where it is "
+        "not passed, and wait where it would be everywhere.",
+        check=at_least(1),
+    )
+    node_memory_percent: int = setting(300, "Likewise of a node's memory.", check=at_least(1))
+    autoscale_seconds: float = setting(
+        15.0, "How often the load of services with a policy is looked at.", unit="seconds", check=at_least(1)
+    )
+    autoscale_headroom_cpu_millis: int = setting(
+        1000,
+        "CPU of each node that services do not scale into, in thousandths of a core: the limits of all replicas of "
+        "services with a policy add up to the rest at the most.",
+        check=at_least(0),
+    )
+    autoscale_headroom_memory_bytes: int = setting(
+        512 * 1024**2, "Likewise of each node's memory.", unit="bytes", check=at_least(0)
+    )
+    ingress_label: str | None = setting(
+        None,
+        "Nodes with this label, `name=value`, lead to every service wherever it runs; none: all nodes do. A large "
+        "fleet has a few of them, and points its hostnames there.",
+        check=check_label,
+    )
+    tcp_ports: str = setting(
+        "20000-29999",
+        "The ports at which every node's ingress may listen for the TCP endpoints of services; the firewall of the "
+        "nodes has to let them in. Nodes hand connections over to each other at ports that are 10000 above.",
+        check=check_ports,
+    )
     base_domain: str = setting(
         "localhost",
         "Services get `<service>-<project>.<base_domain>`; it belongs to the platform.",
-        check=_check_domain,
+        check=check_domain,
+    )
+    base_domain_tls: bool = setting(
+        False,
+        "Whether every hostname below the base domain is served over TLS too. DNS has to lead `*.<base_domain>` to the "
+        "nodes, and the authority's limits have to bear an order for each service.",
     )
     control_domain: str | None = setting(
-        None, "The hostname under which the ingress leads to the public listener.", check=_check_domain
+        None, "The hostname under which the ingress leads to the public listener.", check=check_domain
+    )
+    control_address: str | None = setting(
+        None,
+        "Where every node's ingress finds the public listener, `ip:port`, over a network that is trusted with plain "
+        "HTTP; none: nodes on this machine find it, others do not lead there.",
+        check=check_address,
+    )
+    control_tls: bool = setting(
+        False, "Whether the control domain is served over TLS alone, by a certificate as services get them."
+    )
+    acme_email: str | None = setting(
+        None,
+        "Where the certificate authority writes to; giving it agrees to the authority's terms of service, and lets "
+        "services have TLS.",
+        check=check_email,
+    )
+    acme_directory_url: str = setting(
+        "https://acme-v02.api.letsencrypt.org/directory",
+        "The directory of the certificate authority, by ACME (RFC 8555).",
+        check=check_https,
+    )
+    acme_ca_file: Path | None = setting(
+        None, "Certificates that vouch for the authority itself, in PEM; none: those that this machine trusts."
+    )
+    certificate_renew_seconds: float = setting(
+        2_592_000.0,
+        "A certificate is renewed when it is valid for less than this, or for less than a third of its life.",
+        unit="seconds",
+        check=at_least(0),
+    )
+    verify_port: int = setting(80, "The port at which hostnames are asked for proofs of ownership.", check=check_port)
+    verify_dns_servers: tuple[str, ...] = setting(
+        (),
+        "Name servers that hostnames are looked up at ahead of a proof, `ip` or `ip:port`; none: as this machine does.",
+        check=check_servers,
+    )
+    verify_private_networks: tuple[str, ...] = setting(
+        (),
+        "Networks such as `10.0.0.0/8` where hostnames may be asked for proofs although they lead inside.",
+        check=check_networks,
     )
     setup_secret: str | None = setting(
         None,
         "The token that may create the first admin; none: the file `setup-secret` in `data_dir`, made at first start.",
-        check=_check_secret,
+        check=check_secret,
+    )
+    metrics_token: str | None = setting(
+        None,
+        "The token that reads `/metrics` of the public listener and nothing else; none: the file `metrics-token` in "
+        "`data_dir`, made at first start.",
+        check=check_secret,
+    )
+    age_key_file: Path | None = setting(
+        None,
+        "The age identities that open secrets, the first for new ones; none: the file `age.key` in `data_dir`, made at "
+        "first start. A copy of it belongs in a safe place.",
+    )
+    age_recipients: tuple[str, ...] = setting(
+        (),
+        "Age recipients, beside our own key, that can open the secrets written from now on.",
+        check=check_recipients,
     )
     stop_grace_seconds: float = setting(
         20.0, "How long open requests may go on after SIGTERM.", unit="seconds", check=at_least(0)
@@ -96,6 +190,7 @@ class Settings:
     logins_per_minute: int = setting(
         5, "Sign-ins from one address, and for one account, in any 60 seconds.", check=at_least(1)
     )
+    audit_days: float = setting(365.0, "Audit records are kept for so long.", unit="days", check=at_least(1))
     password_threads: int = setting(2, "How many passwords are checked at once.", check=at_least(1))
 
     upload_max_bytes: int = setting(
@@ -124,6 +219,12 @@ class Settings:
         unit="seconds",
         check=at_least(1),
     )
+    rollout_surge_percent: int = setting(
+        25,
+        "While a release takes over, so many replicas beyond what the service wants may run, in per cent of that and "
+        "one at least.",
+        check=at_least(1),
+    )
     drain_seconds: float = setting(
         300.0, "How long open requests of replaced replicas may go on.", unit="seconds", check=at_least(0)
     )
@@ -139,14 +240,130 @@ class Settings:
         check=at_least(3),
     )
 
+    allow_private_registries: bool = setting(
+        False,
+        "Whether images may come from registries on this machine or inside a network; without it a project could make "
+        "the nodes speak to whatever is there.",
+    )
+    allow_private_git_hosts: bool = setting(
+        False,
+        "Whether repositories may be cloned from hosts on this machine or inside a network, and by plain http; without "
+        "it a project could make the nodes speak to whatever is there.",
+    )
+    git_known_hosts: Path | None = setting(
+        None,
+        "A file of host keys as ssh reads it, for hosts of repositories besides the large forges; read at each clone.",
+    )
+    git_authorities: Path | None = setting(
+        None, "A PEM file of certificates that https trusts for repositories besides the system's; read at each clone."
+    )
+    clone_seconds: float = setting(
+        300.0, "Longest that the clone of a repository may take, of `build_seconds`.", unit="seconds", check=at_least(1)
+    )
+
+    consoles_at_once: int = setting(16, "Consoles that one controld keeps at one time.", check=at_least(1))
+    consoles_per_service: int = setting(
+        2, "Consoles of one service that one controld keeps at one time.", check=at_least(1)
+    )
+    console_ticket_seconds: float = setting(
+        30.0, "A console's ticket may be used for so long.", unit="seconds", check=at_least(1)
+    )
+    console_grace_seconds: float = setting(
+        60.0,
+        "A console whose connection broke goes on for so long, to be come back to.",
+        unit="seconds",
+        check=at_least(0),
+    )
+    console_idle_seconds: float = setting(
+        3600.0, "A console ends after so long without input and output.", unit="seconds", check=at_least(1)
+    )
+    console_limit_seconds: float = setting(
+        28_800.0, "A console ends after so long, whatever happens in it.", unit="seconds", check=at_least(1)
+    )
+    console_ping_seconds: float = setting(
+        20.0,
+        "The pace of pings to a console's client; two without any answer mean that it has gone.",
+        unit="seconds",
+        check=at_least(0.1),
+    )
+    console_origins: tuple[str, ...] = setting(
+        (), "Hosts, or origins such as `https://panel.example`, whose pages may open consoles besides our own."
+    )
+    console_transcripts: bool = setting(
+        False, "Keep what consoles show, as asciicast files; what people type is not kept."
+    )
+    console_transcripts_dir: Path | None = setting(
+        None, "Where transcripts are kept; none: the folder `transcripts` in `data_dir`."
+    )
+    console_transcript_max_bytes: int = setting(
+        16 * 1024**2, "Longest transcript of a console.", unit="bytes", check=at_least(4096)
+    )
+    console_keep_days: float = setting(
+        30.0, "Consoles that ended are listed for so long, and their transcripts kept.", unit="days", check=at_least(0)
+    )
+
+    job_runs_at_once: int = setting(
+        16, "Runs of jobs on all nodes at one time; others wait their turn.", check=at_least(1)
+    )
+    job_runs_per_node: int = setting(4, "Runs of jobs on one node at one time.", check=at_least(1))
+    job_placement_seconds: float = setting(
+        300.0, "A run that no node can take is skipped after so long.", unit="seconds", check=at_least(1)
+    )
+    job_start_seconds: float = setting(
+        120.0, "Longest that a node may take to start a run whose image it has.", unit="seconds", check=at_least(1)
+    )
+    job_timeout_seconds: int = setting(
+        3600, "Longest that one attempt of a job that says nothing of it may run.", unit="seconds", check=at_least(1)
+    )
+    job_late_seconds: float = setting(
+        3600.0,
+        "A run that came due while no controld was running is made up for no longer than this; then it is skipped.",
+        unit="seconds",
+        check=at_least(1),
+    )
+    job_log_bytes: int = setting(
+        1024**2, "Most output kept of one run, besides its last lines.", unit="bytes", check=at_least(1024)
+    )
+    job_runs_kept: int = setting(
+        50, "Newest runs kept of a job that says nothing of it, and as many skipped ones.", check=at_least(1)
+    )
+    job_runs_kept_seconds: float = setting(
+        30 * 86_400.0, "Runs of a job that says nothing of it are kept for so long.", unit="seconds", check=at_least(60)
+    )
+
+    image_cache_retention_seconds: float = setting(
+        604_800.0,
+        "A collection of nodes' images removes what no kept artifact is made of and no node had use for since so long.",
+        unit="seconds",
+        check=at_least(0),
+    )
     registry_dir: Path | None = setting(
         None, "Where images' layers are kept; none: the folder `registry` in `data_dir`."
     )
+    registry_token_url: str | None = setting(
+        None,
+        "Where clients reach `/v2/token`, as `https://host/v2/token`: the registry then asks them to fetch a token of "
+        "a few minutes there for each push and pull; none: it asks for Basic. It takes both whatever this says.",
+        check=check_token_url,
+    )
+    registry_token_seconds: int = setting(300, "How long such a token can be used.", unit="seconds", check=at_least(60))
     registry_max_blob_bytes: int = setting(
         10 * 1024**3, "Largest layer that the registry takes.", unit="bytes", check=at_least(1)
     )
     registry_max_manifest_bytes: int = setting(
         16 * 1024**2, "Largest manifest that the registry takes.", unit="bytes", check=at_least(1)
+    )
+    registry_max_project_bytes: int = setting(
+        0,
+        "Most bytes of layers that the repositories of one project hold; 0: no limit.",
+        unit="bytes",
+        check=at_least(0),
+    )
+    registry_unneeded_seconds: float = setting(
+        604_800.0,
+        "An image that no tag (but a build's own), no kept artifact and no replica needs is kept for this long.",
+        unit="seconds",
+        check=at_least(3600),
     )
     registry_upload_expiry_seconds: float = setting(
         86_400.0, "An upload of a layer ends when nothing has come for this long.", unit="seconds", check=at_least(60)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from controld.core.ports import Feed
 from kit.http.server import Server
 from kit.http.surface import Surface
+from kit.http.tally import Tally
 from kit.ids import Ids
 from kit.tasks import Tasks
 
@@ -20,7 +21,8 @@ _LOOPBACK = "127.0.0.1"
 class PublicListener:
     """Serves the surfaces at `host` and `port` once `is_claimed` says so; before, at the same port of 127.0.0.1 only.
 
-    `is_claimed` is asked again whenever the feed tells a change of a "fact". Connections of before go on.
+    `is_claimed` is asked again whenever the feed tells a change of a "fact". Connections of before go on. What is
+    answered is counted in `tally`.
     """
 
     def __init__(
@@ -32,8 +34,10 @@ class PublicListener:
         is_claimed: Callable[[], Awaitable[bool]],
         feed: Feed,
         ids: Ids,
+        tally: Tally,
     ) -> None:
         self._surfaces = surfaces
+        self._tally = tally
         self._host = host
         self._port = port
         self._is_claimed = is_claimed
@@ -75,7 +79,13 @@ class PublicListener:
 
     async def _open(self, host: str, *, shared: bool) -> None:
         server = Server(
-            self._surfaces, host=host, port=self._port, ids=self._ids, tasks=self._changes, reuse_port=shared
+            self._surfaces,
+            host=host,
+            port=self._port,
+            ids=self._ids,
+            tasks=self._changes,
+            reuse_port=shared,
+            tally=self._tally,
         )
         await server.start()
         self._port = server.port

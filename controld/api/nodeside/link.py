@@ -41,6 +41,7 @@ class LinkHandlers:
                 answer = await links.take_slowly(session, decode_from_agent(message.data))
                 if answer is not None:
                     await websocket.send_bytes(answer)
+                del message, answer  # thousands of links wait here for hours, each with kilobytes of what it said first
                 websocket.settle()
         except msgspec.MsgspecError as error:
             _log.warning("link sent what cannot be read", extra={"node_id": session.node_id, "reason": str(error)})

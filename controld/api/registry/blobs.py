@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from controld.api.registry.shapes import read_name, render_file
-from controld.core.registry import Registry
+from controld.api.registry.bodies import send_content
+from controld.api.registry.shapes import read_name
+from controld.core.registry import Registry, no_blob
 from kit.http.surface import Answer, Ask
 
 
@@ -16,7 +17,8 @@ class BlobHandlers:
     async def get(self, ask: Ask) -> object:
         """The blob or a part of it; HEAD is how a pusher asks whether it is there."""
         ask_for = self._registry.find_blob if ask.request.method == "HEAD" else self._registry.get_blob
-        return render_file(await ask_for(ask.caller, read_name(ask), ask.path["digest"]))
+        name, digest = read_name(ask), ask.path["digest"]
+        return await send_content(ask, await ask_for(ask.caller, name, digest), missing=no_blob(name, digest))
 
     async def delete(self, ask: Ask) -> object:
         """Take the blob out of the repository."""

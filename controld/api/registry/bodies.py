@@ -1,4 +1,4 @@
-"""Reads the bodies of the registry: streams that must not stand still, and manifests within their limit."""
+"""The bodies of the registry: streams that must not stand still, manifests within their limit, and files sent out."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from controld.core.registry_faults import BlobUploadInvalid, ManifestTooLarge
+from controld.core.registry_faults import BlobRangeInvalid, BlobUploadInvalid, ManifestTooLarge
 from controld.core.registry_uploads import Chunk
+from controld.model.registry import Content
 from controld.rules.registry import parse_content_range
-from kit.faults import TimedOut
+from kit.faults import Fault, TimedOut
+from kit.http.files import RangeNotThere, send_file
+from kit.http.surface import Ask
 
 _SILENCE_SECONDS: Final = 60.0
 
@@ -37,6 +40,19 @@ def read_chunk(request: web.Request) -> Chunk:
     if said is not None and span is None:
         raise BlobUploadInvalid(f"cannot read Content-Range {said[:100]!r}: say it as <first>-<last>")
     return Chunk(pieces=read_pieces(request), size_bytes=request.content_length, span=span)
+
+
+async def send_content(ask: Ask, content: Content, *, missing: Fault) -> web.StreamResponse:
+    """The bytes of a blob or manifest, or the part that Range asks for; raises `missing` and BlobRangeInvalid."""
+    headers = {hdrs.CONTENT_TYPE: content.media_type, "Docker-Content-Digest": content.digest}
+    try:
+        return await send_file(ask, content.path, tag=content.digest, headers=headers)
+    except FileNotFoundError:
+        raise missing from None
+    except RangeNotThere as error:
+        raise BlobRangeInvalid(
+            f"cannot send the part: there are {error.size_bytes} bytes", details={"size": error.size_bytes}
+        ) from error
 
 
 async def read_manifest(request: web.Request, limit_bytes: int) -> bytes:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 from aiohttp import hdrs
 
-from controld.api.registry.bodies import read_manifest
-from controld.api.registry.shapes import Index, read_name, render_descriptor, render_file, render_next, render_path
-from controld.core.registry import Registry
+from controld.api.registry.bodies import read_manifest, send_content
+from controld.api.registry.shapes import Index, read_name, render_descriptor, render_next, render_path
+from controld.core.registry import Registry, no_manifest
 from controld.model.registry import OCI_INDEX, OCI_MANIFEST
 from kit.http.surface import Answer, Ask
 
@@ -20,8 +20,11 @@ class ManifestHandlers:
         self._max_manifest_bytes = max_manifest_bytes
 
     async def get(self, ask: Ask) -> object:
-        """The manifest of a tag or a digest."""
-        return render_file(await self._registry.get_manifest(ask.caller, read_name(ask), ask.path["reference"]))
+        """The manifest of a tag or a digest; HEAD is how a pusher asks whether it is there."""
+        ask_for = self._registry.find_manifest if ask.request.method == "HEAD" else self._registry.get_manifest
+        name, reference = read_name(ask), ask.path["reference"]
+        content = await ask_for(ask.caller, name, reference)
+        return await send_content(ask, content, missing=no_manifest(name, reference))
 
     async def put(self, ask: Ask) -> object:
         """Take in a manifest."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 import msgspec
-from aiohttp import web
 
 from controld.core.registry_access import RepositoryName
-from controld.model.registry import OCI_INDEX, Content, Manifest
+from controld.core.registry_tokens import IssuedRegistryToken
+from controld.model.registry import OCI_INDEX, Manifest
+from controld.rules.registry_scope import render_scopes
 from kit.http.surface import Ask
 
 
@@ -27,8 +29,8 @@ class FinishQuery(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
 
 
-class TagsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which part of the tags is asked for."""
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of a list is asked for: at most `n`, behind `last`."""
 
     n: int | None = None
     last: str = ""
@@ -39,6 +41,28 @@ class ReferrersQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     artifact_type: str | None = msgspec.field(name="artifactType", default=None)
     last: str = ""
+
+
+class TokenQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What a token is to be used for."""
+
+    scope: list[str] = msgspec.field(default_factory=list)
+
+
+class IssuedToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A token, under both the names that clients look for."""
+
+    token: str
+    access_token: str
+    expires_in: int
+    issued_at: dt.datetime
+    scope: str
+
+
+class Catalog(msgspec.Struct, frozen=True, kw_only=True):
+    """Names of repositories."""
+
+    repositories: list[str]
 
 
 class TagList(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,15 +108,25 @@ def render_path(name: RepositoryName, kind: str, leaf: str, **query: str | int |
     return f"{path}?{said}" if said else path
 
 
+def render_catalog_path(*, n: int | None, last: str) -> str:
+    """Where the list of repositories goes on."""
+    return f"/v2/_catalog?{urlencode({'last': last} if n is None else {'n': n, 'last': last})}"
+
+
 def render_next(path: str) -> Mapping[str, str]:
     """The header that says where a list goes on."""
     return {"Link": f'<{path}>; rel="next"'}
 
 
-def render_file(content: Content) -> web.FileResponse:
-    """The bytes of a blob or manifest, or the part that Range asks for, sent from their file."""
-    headers = {"Content-Type": content.media_type, "Docker-Content-Digest": content.digest}
-    return web.FileResponse(content.path, headers=headers)
+def render_token(issued: IssuedRegistryToken) -> IssuedToken:
+    """A fresh token."""
+    return IssuedToken(
+        token=issued.secret,
+        access_token=issued.secret,
+        expires_in=issued.seconds,
+        issued_at=issued.issued_at,
+        scope=render_scopes(issued.token.scopes),
+    )
 
 
 def render_descriptor(manifest: Manifest) -> Descriptor:

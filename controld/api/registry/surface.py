@@ -9,16 +9,18 @@ from aiohttp import web
 
 from controld.api.registry import shapes
 from controld.api.registry.blobs import BlobHandlers
-from controld.api.registry.envelope import RegistryErrors, render_fault
+from controld.api.registry.envelope import TOKEN_PATH, Envelope, RegistryErrors
 from controld.api.registry.manifests import ManifestHandlers
 from controld.api.registry.tags import TagHandlers
+from controld.api.registry.tokens import TokenHandlers
 from controld.api.registry.uploads import UploadHandlers
 from controld.core import registry_faults as faults
 from controld.core.registry import Registry
+from controld.core.registry_tokens import RegistryTokens
 from controld.core.registry_uploads import RegistryUploads
 from controld.model.caller import Caller
-from kit.faults import Fault
-from kit.http.surface import Answer, Ask, Route, Surface
+from kit.faults import Fault, Invalid, TooLarge, Unauthenticated
+from kit.http.surface import PUBLIC, Answer, Ask, Route, Surface, ToldFaults
 
 _HEADERS: Final = {"Docker-Distribution-Api-Version": "registry/2.0", "X-Content-Type-Options": "nosniff"}
 _BYTES: Final = "application/octet-stream"
@@ -35,6 +37,7 @@ _IN: Final[tuple[type[Fault], ...]] = (
     faults.BlobUploadInvalid,
     faults.ChunkOutOfOrder,
     faults.BlobTooLarge,
+    faults.ProjectFull,
     faults.BlobStoreFull,
 )
 
@@ -45,8 +48,14 @@ def make_surface(
     *,
     authenticate: Callable[[web.Request], Awaitable[Caller | None]],
     max_manifest_bytes: int,
+    note_forbidden: Callable[[Caller, str, Fault], None] | None = None,
+    tokens: RegistryTokens | None = None,
+    realm: str | None = None,
 ) -> Surface:
-    """The registry for callers that `authenticate` recognises: people by token, or nodes by certificate."""
+    """The registry for callers that `authenticate` recognises: people by token, or nodes by certificate.
+
+    With `tokens` it has a token endpoint; `realm` is the address of that endpoint, where it is to be asked for.
+    """
     manifests = ManifestHandlers(registry, max_manifest_bytes=max_manifest_bytes)
     return Surface(
         name="registry",
@@ -68,25 +77,61 @@ def make_surface(
                 access=_PULL,
                 handler=TagHandlers(registry).list,
                 summary="Tags in the order of their bytes",
-                query=shapes.TagsQuery,
+                query=shapes.PageQuery,
                 answer=shapes.TagList,
                 faults=(faults.RepositoryNotFound,),
             ),
+            Route(
+                method="GET",
+                path="/v2/_catalog",
+                access="any",
+                handler=TagHandlers(registry).list_repositories,
+                summary="Repositories that the caller may pull from, in the order of their bytes",
+                query=shapes.PageQuery,
+                answer=shapes.Catalog,
+            ),
+            *(() if tokens is None else _token_routes(TokenHandlers(tokens))),
             *_manifest_routes(manifests),
             *_blob_routes(BlobHandlers(registry)),
             *_upload_routes(UploadHandlers(uploads)),
         ),
         authenticate=authenticate,
-        render_fault=render_fault,
+        render_fault=Envelope(realm).render,
         credential_first=True,
         response_headers=_HEADERS,
-        fault_shape=RegistryErrors,
+        told_faults=ToldFaults(shape=RegistryErrors),
+        note_forbidden=note_forbidden,
     )
 
 
 async def _show_version(ask: Ask) -> object:
     del ask
     return Answer(200, b"")
+
+
+def _token_routes(tokens: TokenHandlers) -> tuple[Route, ...]:
+    return (
+        Route(
+            method="GET",
+            path=TOKEN_PATH,
+            access="any",
+            handler=tokens.get,
+            summary="A token of a few minutes for the scopes that are asked for",
+            query=shapes.TokenQuery,
+            answer=shapes.IssuedToken,
+            faults=(Unauthenticated,),
+        ),
+        Route(
+            method="POST",
+            path=TOKEN_PATH,
+            access=PUBLIC,
+            handler=tokens.post,
+            summary="The same for a credential in an OAuth 2 form",
+            raw_body="application/x-www-form-urlencoded",
+            answer=shapes.IssuedToken,
+            faults=(Unauthenticated, Invalid, TooLarge),
+        ),
+    )
 
 
 def _manifest_routes(manifests: ManifestHandlers) -> tuple[Route, ...]:

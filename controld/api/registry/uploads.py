@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from controld.api.registry.auth import sources_of
 from controld.api.registry.bodies import read_chunk
 from controld.api.registry.shapes import read_name, read_source, render_path
 from controld.core.registry_access import RepositoryName
@@ -20,9 +21,10 @@ class UploadHandlers:
     async def start(self, ask: Ask) -> object:
         """Mount a blob, take in a whole one, or begin an upload."""
         name, query = read_name(ask), ask.query
-        if query.mount is not None and query.source is not None:
-            source = read_source(query.source)
-            if await self._uploads.mount(ask.caller, name, query.mount, source=source):
+        if query.mount is not None:
+            source = None if query.source is None else read_source(query.source)
+            within = sources_of(ask.request)
+            if await self._uploads.mount(ask.caller, name, query.mount, source=source, within=within):
                 return _made(name, query.mount)
         elif query.digest is not None:
             await self._uploads.push(ask.caller, name, query.digest, chunk=read_chunk(ask.request))

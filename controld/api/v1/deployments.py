@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
-
-import msgspec
-
+from controld.api.v1.kept_logs import LogQuery, read_position, stream_log
+from controld.api.v1.paging import LINK, PageQuery, answer_page, read_page
 from controld.api.v1.shapes_deployment import (
     DeploymentAsked,
     DeploymentShape,
     DeploymentViewShape,
-    LogQuery,
     ServiceActionShape,
     read_request,
     render_deployment,
@@ -18,23 +15,20 @@ from controld.api.v1.shapes_deployment import (
 )
 from controld.core.deployments import Deployments
 from controld.core.faults import (
+    ArtifactNotFound,
     DeploymentFinished,
     DeploymentNotFound,
     NothingToRun,
     ServiceNotFound,
-    SourceUnavailable,
     TooManyStreams,
     UploadExpired,
-    UploadForeign,
+    UploadNotFound,
 )
 from controld.core.service_actions import Action, ServiceActions
 from controld.model.caller import Caller
-from controld.model.deployment import Status
-from controld.rules.deployment_log import render_line
 from kit.clock import Clock
 from kit.faults import Forbidden, Invalid
-from kit.http.sse import EventStream, frame
-from kit.http.surface import Ask, Route
+from kit.http.surface import Answer, Ask, Route
 
 _PATH = "/v1/deployments/{deployment_id}"
 
@@ -51,25 +45,18 @@ def routes(deployments: Deployments, actions: ServiceActions, *, clock: Clock) -
     async def cancel_deployment(ask: Ask) -> DeploymentShape:
         return render_deployment(await deployments.cancel(ask.caller, ask.path["deployment_id"]))
 
-    async def list_deployments(ask: Ask) -> list[DeploymentViewShape]:
-        found = await deployments.list_of_service(ask.caller, ask.path["service_id"])
-        return [render_deployment_view(deployment, artifact) for deployment, artifact in found]
+    async def list_deployments(ask: Ask) -> Answer:
+        found = await deployments.list_of_service(ask.caller, ask.path["service_id"], read_page(ask.query))
+        return answer_page(ask, found, lambda pair: render_deployment_view(*pair))
 
     async def follow_log(ask: Ask) -> object:
         deployment_id = ask.path["deployment_id"]
-        news = await deployments.follow(ask.caller, deployment_id, after=_read_position(ask))
+        news = await deployments.follow(ask.caller, deployment_id, after=read_position(ask))
 
         async def admit(caller: Caller) -> None:
             await deployments.admit_reader(caller, deployment_id)
 
-        async with aclosing(news), EventStream(ask, clock=clock, admit=admit) as stream:
-            async for each in news:
-                if isinstance(each, Status):
-                    data = msgspec.json.encode({"status": each.value})
-                    await stream.send(frame(data, event="done"))
-                else:
-                    await stream.send(b"".join(frame(render_line(line), id=str(line.seq)) for line in each))
-            return stream.response
+        return await stream_log(ask, news, clock=clock, admit=admit)
 
     async def act(ask: Ask) -> ServiceActionShape:
         service_id, word = ask.path["service_id"], ask.path["action"]
@@ -89,7 +76,7 @@ def routes(deployments: Deployments, actions: ServiceActions, *, clock: Clock) -
             body=DeploymentAsked,
             answer=DeploymentShape,
             status=202,
-            faults=(Forbidden, ServiceNotFound, SourceUnavailable, UploadForeign, UploadExpired),
+            faults=(Invalid, Forbidden, ServiceNotFound, ArtifactNotFound, UploadNotFound, UploadExpired),
         ),
         Route(
             method="GET",
@@ -126,9 +113,11 @@ def routes(deployments: Deployments, actions: ServiceActions, *, clock: Clock) -
             path="/v1/services/{service_id}/deployments",
             access="viewer",
             handler=list_deployments,
-            summary="The service's deployments, newest first",
+            summary="The service's deployments, newest first, a page at a time",
+            query=PageQuery,
             answer=list[DeploymentViewShape],
-            faults=(ServiceNotFound,),
+            headers=LINK,
+            faults=(Invalid, ServiceNotFound),
         ),
         Route(
             method="POST",
@@ -141,13 +130,3 @@ def routes(deployments: Deployments, actions: ServiceActions, *, clock: Clock) -
             faults=(Invalid, Forbidden, ServiceNotFound, NothingToRun),
         ),
     )
-
-
-def _read_position(ask: Ask) -> int | None:
-    last = ask.request.headers.get("Last-Event-ID", "").strip()
-    if last:
-        if not last.isascii() or not last.isdigit() or len(last) > 18:
-            raise Invalid("cannot follow the log: Last-Event-ID is not the id of one of its events")
-        return int(last)
-    query: LogQuery = ask.query
-    return query.since

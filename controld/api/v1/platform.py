@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controld.api.v1.shapes_platform import NodeShape, NodeSnapshotShape, render_node, render_snapshot
+from controld.api.v1.shapes_platform import NodeSnapshotShape, PlatformShape, render_node, render_snapshot
 from controld.core.platform import Platform
 from kit.faults import Forbidden, Unavailable
 from kit.http.surface import PUBLIC, Ask, Route
@@ -25,7 +25,7 @@ def routes(platform: Platform) -> tuple[Route, ...]:
     async def get_health(_: Ask) -> HealthShape:
         return _HEALTHY
 
-    async def get_node(ask: Ask) -> NodeShape:
+    async def get_node(ask: Ask) -> PlatformShape:
         return render_node(platform.control_domain, platform.find_host_report(ask.caller))
 
     async def get_node_metrics(ask: Ask) -> NodeSnapshotShape:
@@ -47,7 +47,7 @@ def routes(platform: Platform) -> tuple[Route, ...]:
             access="any",
             handler=get_node,
             summary="The platform's domain, and numbers of the host for super-admins",
-            answer=NodeShape,
+            answer=PlatformShape,
         ),
         Route(
             method="GET",

@@ -97,7 +97,7 @@ def _project_routes(projects: Projects) -> tuple[Route, ...]:
             path=_PATH,
             access="admin",
             handler=delete_project,
-            summary="Delete a project that has no services",
+            summary="Delete a project that has no services and no jobs",
             answer=DeletedShape,
             faults=(Forbidden, ProjectNotFound, InUse),
         ),

@@ -1,17 +1,15 @@
-"""Services and their hostnames."""
+"""Services."""
 
 from __future__ import annotations
 
 from controld.api.v1.shapes import DeletedShape
 from controld.api.v1.shapes_service import (
     ServiceAsked,
-    ServiceDomainShape,
     ServiceShape,
     read_service,
-    render_hostname,
     render_service,
 )
-from controld.core.faults import HostnameTaken, ProjectNotFound, RegistryNotFound, ServiceNotFound
+from controld.core.faults import HostnameTaken, PortTaken, ProjectNotFound, RegistryNotFound, ServiceNotFound
 from controld.core.services import Services
 from kit.faults import Forbidden, Invalid
 from kit.http.surface import Ask, Route
@@ -39,10 +37,6 @@ def routes(services: Services) -> tuple[Route, ...]:
         await services.delete(ask.caller, ask.path["service_id"])
         return DeletedShape()
 
-    async def list_domains(ask: Ask) -> list[ServiceDomainShape]:
-        found = await services.list_hostnames(ask.caller, ask.path["service_id"])
-        return [render_hostname(hostname) for hostname in found]
-
     return (
         Route(
             method="GET",
@@ -60,7 +54,7 @@ def routes(services: Services) -> tuple[Route, ...]:
             summary="Create a service, or update the one with its id or its name",
             body=ServiceAsked,
             answer=ServiceShape,
-            faults=(Invalid, Forbidden, ProjectNotFound, RegistryNotFound, HostnameTaken),
+            faults=(Invalid, Forbidden, ProjectNotFound, RegistryNotFound, HostnameTaken, PortTaken),
         ),
         Route(
             method="GET",
@@ -79,7 +73,7 @@ def routes(services: Services) -> tuple[Route, ...]:
             summary="Replace a service; its project and name stay",
             body=ServiceAsked,
             answer=ServiceShape,
-            faults=(Invalid, Forbidden, ServiceNotFound, RegistryNotFound, HostnameTaken),
+            faults=(Invalid, Forbidden, ServiceNotFound, RegistryNotFound, HostnameTaken, PortTaken),
         ),
         Route(
             method="DELETE",
@@ -89,14 +83,5 @@ def routes(services: Services) -> tuple[Route, ...]:
             summary="Delete a service with its deployments, containers, routes and hostnames",
             answer=DeletedShape,
             faults=(Forbidden, ServiceNotFound),
-        ),
-        Route(
-            method="GET",
-            path=f"{_PATH}/domains",
-            access="viewer",
-            handler=list_domains,
-            summary="The service's hostnames, oldest first",
-            answer=list[ServiceDomainShape],
-            faults=(ServiceNotFound,),
         ),
     )

@@ -17,9 +17,18 @@ from controld.api.v1.shapes import (
     render_session,
     render_signed_in,
 )
-from controld.core.faults import CredentialPresent, NotAPerson, TooManyLogins, WrongCredentials
+from controld.core.faults import (
+    CredentialPresent,
+    NotAPerson,
+    PasswordsBusy,
+    SessionNotFound,
+    TooManyLogins,
+    WrongCredentials,
+    WrongPassword,
+)
 from controld.core.sessions import Sessions
 from controld.core.users import Users
+from kit.faults import Forbidden, Invalid
 from kit.http.surface import PUBLIC, Ask, Route
 
 
@@ -37,7 +46,10 @@ def routes(sessions: Sessions, users: Users) -> tuple[Route, ...]:
         return LoggedOutShape()
 
     async def list_sessions(ask: Ask) -> list[SessionShape]:
-        return [render_session(session) for session in await sessions.list(ask.caller)]
+        return [render_session(session, ask.caller) for session in await sessions.list(ask.caller)]
+
+    async def revoke_session(ask: Ask) -> RevokedSessionsShape:
+        return RevokedSessionsShape(revoked=await sessions.revoke(ask.caller, ask.path["session"]))
 
     async def revoke_sessions(ask: Ask) -> RevokedSessionsShape:
         return RevokedSessionsShape(revoked=await sessions.revoke_all(ask.caller))
@@ -59,7 +71,7 @@ def routes(sessions: Sessions, users: Users) -> tuple[Route, ...]:
             summary="Sign in with a password",
             body=LoginAsked,
             answer=SignedInShape,
-            faults=(CredentialPresent, WrongCredentials, TooManyLogins),
+            faults=(CredentialPresent, WrongCredentials, TooManyLogins, PasswordsBusy),
             throttled=False,
         ),
         Route(
@@ -77,7 +89,7 @@ def routes(sessions: Sessions, users: Users) -> tuple[Route, ...]:
             handler=list_sessions,
             summary="The caller's own sessions",
             answer=list[SessionShape],
-            faults=(NotAPerson,),
+            faults=(Forbidden, NotAPerson),
         ),
         Route(
             method="DELETE",
@@ -86,7 +98,16 @@ def routes(sessions: Sessions, users: Users) -> tuple[Route, ...]:
             handler=revoke_sessions,
             summary="End all of the caller's own sessions",
             answer=RevokedSessionsShape,
-            faults=(NotAPerson,),
+            faults=(Forbidden, NotAPerson),
+        ),
+        Route(
+            method="DELETE",
+            path="/v1/auth/sessions/{session}",
+            access="person",
+            handler=revoke_session,
+            summary="End one of the caller's own sessions, by the id under which it is listed",
+            answer=RevokedSessionsShape,
+            faults=(Forbidden, NotAPerson, SessionNotFound),
         ),
         Route(
             method="GET",
@@ -104,6 +125,6 @@ def routes(sessions: Sessions, users: Users) -> tuple[Route, ...]:
             summary="Change the caller's own password and end their other sessions",
             body=PasswordAsked,
             answer=ChangedShape,
-            faults=(WrongCredentials, NotAPerson, TooManyLogins),
+            faults=(Invalid, Forbidden, WrongPassword, NotAPerson, TooManyLogins, PasswordsBusy),
         ),
     )

@@ -13,6 +13,7 @@ from controld.core.tokens import IssuedToken
 from controld.model.caller import Caller, CallerKind
 from controld.model.role import Role
 from controld.model.user import ApiToken, Session, User
+from controld.rules.access import is_super_admin, role_in
 from wire.base import Lenient
 
 Id = UUID
@@ -44,6 +45,9 @@ class SessionShape(Lenient, frozen=True):
 
     id: str
     expires_at: dt.datetime
+    created_at: dt.datetime
+    last_used_at: dt.datetime
+    current: bool
 
 
 class RevokedSessionsShape(Lenient, frozen=True):
@@ -128,6 +132,13 @@ class UserAsked(Lenient, frozen=True):
     """Null and absent mean false."""
 
 
+class UserChangeAsked(Lenient, frozen=True):
+    """What becomes of a user; null and absent leave it."""
+
+    password: str | None = None
+    is_super_admin: bool | None = None
+
+
 class UserShape(Lenient, frozen=True):
     """A user."""
 
@@ -163,7 +174,7 @@ class IssuedTokenShape(Lenient, frozen=True):
 
 
 class TokenShape(Lenient, frozen=True):
-    """One of the caller's API tokens."""
+    """An API token without its secret."""
 
     id: str
     user_id: str
@@ -180,9 +191,15 @@ def render_signed_in(signed_in: SignedIn) -> SignedInShape:
     return SignedInShape(token=signed_in.token, expires_at=signed_in.session.expires_at)
 
 
-def render_session(session: Session) -> SessionShape:
-    """A session in the list."""
-    return SessionShape(id=session.token_sha256[:8], expires_at=session.expires_at)
+def render_session(session: Session, caller: Caller) -> SessionShape:
+    """A session in its owner's list."""
+    return SessionShape(
+        id=session.token_sha256[:8],
+        expires_at=session.expires_at,
+        created_at=session.created_at,
+        last_used_at=session.last_used_at,
+        current=session.id == caller.token_id,
+    )
 
 
 def render_me(caller: Caller, *, admin_initialized: bool) -> MeShape:
@@ -194,11 +211,12 @@ def render_me(caller: Caller, *, admin_initialized: bool) -> MeShape:
         )
     return MeShape(
         principal=principal,
-        is_super_admin=caller.is_super_admin,
+        is_super_admin=is_super_admin(caller),
         admin_initialized=admin_initialized,
         memberships=[
             MembershipShape(user_id=caller.user_id or "", project_id=project_id, role=role)
-            for project_id, role in sorted(caller.memberships.items())
+            for project_id in sorted(caller.memberships)
+            if (role := role_in(caller, project_id)) is not None
         ],
     )
 

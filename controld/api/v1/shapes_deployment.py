@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated
-
-import msgspec
 
 from controld.api.v1.shapes import Id
 from controld.model.artifact import Artifact, ArtifactSource
@@ -22,11 +19,13 @@ from wire.base import Lenient
 
 
 class GitAsked(Lenient, frozen=True, tag_field="source", tag="git"):
-    """Build the repository of the service's stored source; not offered by this version."""
+    """Build the repository of the service's stored source."""
 
     service_id: Id
     repo_url: str
+    """The stored one, or empty: another is refused."""
     git_ref: str
+    """A branch, a tag, a commit in full or in short, or HEAD; empty: the stored one."""
 
 
 class ImageAsked(Lenient, frozen=True, tag_field="source", tag="external_image"):
@@ -46,19 +45,14 @@ class UploadAsked(Lenient, frozen=True, tag_field="source", tag="upload"):
 
 
 class RedeployAsked(Lenient, frozen=True, tag_field="source", tag="redeploy"):
-    """Run the promoted artifact again."""
+    """Run an artifact again, without a build or a pull."""
 
     service_id: Id
+    artifact_id: Id | None = None
+    """One that the service keeps; absent: the promoted one."""
 
 
 DeploymentAsked = GitAsked | ImageAsked | UploadAsked | RedeployAsked
-
-
-class LogQuery(Lenient, frozen=True):
-    """From where a log is read; a header `Last-Event-ID` goes before it."""
-
-    since: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
-    """The `id` of the last event that is known; absent: the newest 10,000 lines."""
 
 
 class UploadShape(Lenient, frozen=True):
@@ -120,7 +114,8 @@ def read_request(asked: DeploymentAsked) -> DeploymentRequest:
                 context_path=asked.context_path,
             )
         case RedeployAsked():
-            return RedeployRequest(service_id=str(asked.service_id))
+            artifact_id = None if asked.artifact_id is None else str(asked.artifact_id)
+            return RedeployRequest(service_id=str(asked.service_id), artifact_id=artifact_id)
 
 
 def render_upload(upload: Upload) -> UploadShape:

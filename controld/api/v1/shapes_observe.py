@@ -1,27 +1,26 @@
-"""The JSON of readings and requests, and what is asked of a log."""
+"""The JSON of readings and requests."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated
-
-import msgspec
 
 from controld.model.observed import ReplicaReading, RequestRecord, ServiceReading
+from wire.agent.metrics import DeviceIo
 from wire.base import Lenient
 
 
-class LogStreamQuery(Lenient, frozen=True):
-    """From where a log is followed; a header `Last-Event-ID` takes the place of both."""
+class DeviceIoShape(Lenient, frozen=True):
+    """Bytes between a replica and a block device, `major:minor`, since its container started."""
 
-    tail: Annotated[int, msgspec.Meta(ge=0, le=10_000)] | None = None
-    """Begin with so many lines of those since `since`; absent: 200, or all of them."""
-    since: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None = None
-    """Begin with the lines written from this moment on."""
+    device: str
+    read_bytes: int
+    written_bytes: int
 
 
 class ReplicaReadingShape(Lenient, frozen=True):
-    """One replica; null is what could not be read, and `*_source` says where the rest was: cgroup2, cgroup1, procfs."""
+    """One replica; null is what could not be read, and `*_source` says where the rest was: cgroup2, cgroup1, procfs,
+    netlink. What is in microseconds, and bytes of IO and network, count since the container started.
+    """
 
     replica_id: str
     deployment_id: str
@@ -39,6 +38,20 @@ class ReplicaReadingShape(Lenient, frozen=True):
     restarts: int | None
     network_received_bytes: int | None
     network_sent_bytes: int | None
+    network_source: str | None
+    cpu_user_usec: int | None
+    cpu_system_usec: int | None
+    cpu_throttled_usec: int | None
+    memory_peak_bytes: int | None
+    memory_anon_bytes: int | None
+    memory_file_bytes: int | None
+    memory_kernel_bytes: int | None
+    swap_bytes: int | None
+    io_devices: list[DeviceIoShape] | None
+    io_source: str | None
+    cpu_pressure_usec: int | None
+    memory_pressure_usec: int | None
+    io_pressure_usec: int | None
 
 
 class ServiceReadingShape(Lenient, frozen=True):
@@ -110,4 +123,27 @@ def _render_replica(replica: ReplicaReading) -> ReplicaReadingShape:
         restarts=metrics.restarts if metrics else None,
         network_received_bytes=metrics.network_received_bytes if metrics else None,
         network_sent_bytes=metrics.network_sent_bytes if metrics else None,
+        network_source=metrics.network_source if metrics else None,
+        cpu_user_usec=metrics.cpu_user_usec if metrics else None,
+        cpu_system_usec=metrics.cpu_system_usec if metrics else None,
+        cpu_throttled_usec=metrics.cpu_throttled_usec if metrics else None,
+        memory_peak_bytes=metrics.memory_peak_bytes if metrics else None,
+        memory_anon_bytes=metrics.memory_anon_bytes if metrics else None,
+        memory_file_bytes=metrics.memory_file_bytes if metrics else None,
+        memory_kernel_bytes=metrics.memory_kernel_bytes if metrics else None,
+        swap_bytes=metrics.swap_bytes if metrics else None,
+        io_devices=_render_devices(metrics.io_devices) if metrics else None,
+        io_source=metrics.io_source if metrics else None,
+        cpu_pressure_usec=metrics.cpu_pressure_usec if metrics else None,
+        memory_pressure_usec=metrics.memory_pressure_usec if metrics else None,
+        io_pressure_usec=metrics.io_pressure_usec if metrics else None,
     )
+
+
+def _render_devices(devices: tuple[DeviceIo, ...] | None) -> list[DeviceIoShape] | None:
+    if devices is None:
+        return None
+    return [
+        DeviceIoShape(device=each.device, read_bytes=each.read_bytes, written_bytes=each.written_bytes)
+        for each in devices
+    ]

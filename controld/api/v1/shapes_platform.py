@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from controld.model.spec_rows import IngressRoute
 from wire.base import Lenient
 from wire.link import HostReport
 
@@ -32,7 +33,7 @@ class NodeSnapshotShape(Lenient, frozen=True):
     recorded_at: dt.datetime
 
 
-class NodeShape(Lenient, frozen=True):
+class PlatformShape(Lenient, frozen=True):
     """The platform's own domain, and numbers of the host for those who may see them; null where there are none."""
 
     control_domain: str | None
@@ -68,12 +69,33 @@ def render_snapshot(report: HostReport) -> NodeSnapshotShape:
     )
 
 
-def render_node(control_domain: str | None, report: HostReport | None) -> NodeShape:
+def render_node(control_domain: str | None, report: HostReport | None) -> PlatformShape:
     """The platform's own domain, with the numbers of a host where there are some."""
     if report is None:
-        return NodeShape(control_domain=control_domain)
+        return PlatformShape(control_domain=control_domain)
     snapshot = render_snapshot(report)
-    return NodeShape(
+    return PlatformShape(
         control_domain=control_domain,
         **{name: getattr(snapshot, name) for name in NodeSnapshotShape.__struct_fields__},
+    )
+
+
+class IngressRouteShape(Lenient, frozen=True):
+    """A service that the ingress leads to, and on which nodes."""
+
+    route_key: str
+    service_name: str
+    domains: tuple[str, ...]
+    tls: bool
+    node_ids: tuple[str, ...]
+
+
+def render_route(route: IngressRoute) -> IngressRouteShape:
+    """A route."""
+    return IngressRouteShape(
+        route_key=f"svc-{route.service_id}",
+        service_name=route.service,
+        domains=route.hosts,
+        tls=route.tls,
+        node_ids=route.node_ids,
     )

@@ -44,6 +44,7 @@ class CollectedShape(RegistryStatusShape, frozen=True):
     scanned_blobs: int
     deleted_blobs: int
     deleted_bytes: int
+    deleted_manifests: int
 
 
 def render_repository(view: RepositoryView) -> RepositoryShape:
@@ -84,4 +85,5 @@ def render_collected(status: RegistryStatus) -> CollectedShape:
         scanned_blobs=0 if last is None else last.scanned_blobs,
         deleted_blobs=0 if last is None else last.deleted_blobs,
         deleted_bytes=sums.last_gc_deleted_bytes,
+        deleted_manifests=0 if last is None else last.deleted_manifests,
     )

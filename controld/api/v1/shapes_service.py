@@ -1,12 +1,13 @@
-"""The JSON of services and their hostnames, and what it says of our records."""
+"""The JSON of services, and what it says of our records."""
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Final
 
+import msgspec
+
 from controld.api.v1.shapes import Id
-from controld.model.hostname import Hostname, HostnameStatus
+from controld.model.placement import ANYWHERE, Placement, Spread
 from controld.model.service import (
     AutoscalePolicy,
     Env,
@@ -53,8 +54,29 @@ class UploadSourceShape(Lenient, frozen=True, tag_field="type", tag="upload"):
 SourceShape = GitSourceShape | ExternalImageSourceShape | UploadSourceShape
 
 
+class PlacementShape(Lenient, frozen=True):
+    """Where replicas may go: on nodes that carry all `labels`, and of these on the `nodes` named, if any are."""
+
+    labels: dict[str, str] | None = None
+    nodes: tuple[str, ...] | None = None
+    """Names or ids."""
+    spread: Spread | None = None
+    """Null and absent mean `prefer`."""
+
+
+class PlacementTold(Lenient, frozen=True):
+    """Where replicas may go."""
+
+    labels: dict[str, str]
+    nodes: tuple[str, ...]
+    spread: Spread
+
+
 class ServiceAsked(Lenient, frozen=True):
-    """A service as it should be; without `id` a new one, or the one of this name in the project."""
+    """A service as it should be; without `id` a new one, or the one of this name in the project.
+
+    Clients that know nothing of `replicas` and `placement` leave them as they are; null brings their defaults back.
+    """
 
     project_id: Id
     name: str
@@ -68,6 +90,8 @@ class ServiceAsked(Lenient, frozen=True):
     tls_enabled: bool | None = None
     autoscale: AutoscalePolicy | None = None
     endpoints: tuple[ServiceEndpoint, ...] | None = None
+    replicas: int | msgspec.UnsetType | None = msgspec.UNSET
+    placement: PlacementShape | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class ServiceShape(Lenient, frozen=True):
@@ -86,20 +110,10 @@ class ServiceShape(Lenient, frozen=True):
     autoscale: AutoscalePolicy | None
     endpoints: tuple[ServiceEndpoint, ...]
     assigned_hostname: str | None
-
-
-class ServiceDomainShape(Lenient, frozen=True):
-    """A hostname of a service."""
-
-    id: str
-    service_id: str
-    hostname: str
-    status: HostnameStatus
-    challenge_token: str
-    verified_at: dt.datetime | None
-    last_check_at: dt.datetime | None
-    last_error: str | None
-    created_at: dt.datetime
+    replicas: int
+    """How many run while no policy says otherwise."""
+    placement: PlacementTold | None
+    """Null: anywhere."""
 
 
 def read_service(asked: ServiceAsked) -> ServiceDraft:
@@ -109,7 +123,7 @@ def read_service(asked: ServiceAsked) -> ServiceDraft:
         project_id=str(asked.project_id),
         name=asked.name,
         domains=tuple(domain.strip() for domain in asked.domains),
-        source=_read_source(asked.source),
+        source=read_source(asked.source),
         internal_port=asked.internal_port,
         health_check=asked.health_check,
         resource_limits=asked.resource_limits,
@@ -117,6 +131,8 @@ def read_service(asked: ServiceAsked) -> ServiceDraft:
         tls_enabled=asked.tls_enabled or False,
         autoscale=asked.autoscale,
         endpoints=asked.endpoints or (),
+        replicas=None if asked.replicas is msgspec.UNSET else 1 if asked.replicas is None else asked.replicas,
+        placement=_read_placement(asked.placement),
     )
 
 
@@ -127,7 +143,7 @@ def render_service(service: Service) -> ServiceShape:
         project_id=service.project_id,
         name=service.name,
         domains=service.domains,
-        source=_render_source(service.source),
+        source=render_source(service.source),
         internal_port=service.internal_port,
         health_check=service.health_check,
         resource_limits=service.resource_limits,
@@ -136,25 +152,28 @@ def render_service(service: Service) -> ServiceShape:
         autoscale=service.autoscale,
         endpoints=service.endpoints,
         assigned_hostname=service.assigned_hostname,
+        replicas=service.replicas,
+        placement=_render_placement(service.placement),
     )
 
 
-def render_hostname(hostname: Hostname) -> ServiceDomainShape:
-    """A hostname."""
-    return ServiceDomainShape(
-        id=hostname.id,
-        service_id=hostname.service_id,
-        hostname=hostname.hostname,
-        status=hostname.status,
-        challenge_token=hostname.challenge_token,
-        verified_at=hostname.verified_at,
-        last_check_at=hostname.last_check_at,
-        last_error=hostname.last_error,
-        created_at=hostname.created_at,
-    )
+def _read_placement(shape: PlacementShape | msgspec.UnsetType | None) -> Placement | None:
+    """Null is anywhere; what is absent leaves what is stored."""
+    if shape is msgspec.UNSET:
+        return None
+    if shape is None:
+        return ANYWHERE
+    return Placement(labels=shape.labels or {}, nodes=shape.nodes or (), spread=shape.spread or Spread.PREFER)
 
 
-def _read_source(shape: SourceShape) -> ServiceSource:
+def _render_placement(placement: Placement) -> PlacementTold | None:
+    if placement == ANYWHERE:
+        return None
+    return PlacementTold(labels=dict(placement.labels), nodes=placement.nodes, spread=placement.spread)
+
+
+def read_source(shape: SourceShape) -> ServiceSource:
+    """Where an image comes from; raises Invalid for a credential on an external image."""
     match shape:
         case GitSourceShape():
             return GitSource(
@@ -173,7 +192,8 @@ def _read_source(shape: SourceShape) -> ServiceSource:
             return UploadSource()
 
 
-def _render_source(source: ServiceSource) -> SourceShape:
+def render_source(source: ServiceSource) -> SourceShape:
+    """Where an image comes from."""
     match source:
         case GitSource():
             return GitSourceShape(

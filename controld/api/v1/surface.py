@@ -8,7 +8,17 @@ from collections.abc import Callable
 from aiohttp import web
 
 from controld.api.v1 import (
+    audit,
+    certificates,
+    consoles,
     deployments,
+    domains,
+    external_registries,
+    git_credentials,
+    image_cache,
+    ingress,
+    jobs,
+    log_export,
     logs,
     metrics,
     nodes,
@@ -21,14 +31,28 @@ from controld.api.v1 import (
     tokens,
     uploads,
     users,
+    workloads,
 )
 from controld.api.v1.auth import BearerAuth
 from controld.api.v1.envelope import HEADERS, FaultShape, render_fault
+from controld.core.audit_trail import AuditTrail
+from controld.core.certificates import Certificates
+from controld.core.console_connections import ConsoleConnections
+from controld.core.consoles import Consoles
 from controld.core.deployments import Deployments
+from controld.core.domains import Domains
 from controld.core.enrolment import Enrolment
+from controld.core.external_registries import ExternalRegistries
+from controld.core.faults import StoreBusy, StoreUnavailable, TooManyRequests
+from controld.core.git_credentials import GitCredentials
+from controld.core.image_cache import ImageCaches
+from controld.core.ingress import IngressRoutes
+from controld.core.job_runs import JobRuns
+from controld.core.jobs import Jobs
 from controld.core.logs import Logs
 from controld.core.members import Members
 from controld.core.metrics import Metrics
+from controld.core.node_views import NodeViews
 from controld.core.nodes import Nodes
 from controld.core.platform import Platform
 from controld.core.projects import Projects
@@ -41,9 +65,12 @@ from controld.core.sessions import Sessions
 from controld.core.tokens import Tokens
 from controld.core.uploads import Uploads
 from controld.core.users import Users
+from controld.core.workloads import Workloads
+from controld.model.caller import Caller
 from kit.clock import Clock
+from kit.faults import Fault, Unauthenticated
 from kit.http.openapi import with_documents
-from kit.http.surface import Route, Surface
+from kit.http.surface import CallersWatch, Route, Surface, ToldFaults
 from wire.version import RELEASE
 
 
@@ -58,21 +85,40 @@ class Operations:
     projects: Projects
     members: Members
     services: Services
+    domains: Domains
+    certificates: Certificates
+    ingress: IngressRoutes
+    git_credentials: GitCredentials
+    external_registries: ExternalRegistries
     nodes: Nodes
+    node_views: NodeViews
+    workloads: Workloads
     enrolment: Enrolment
     uploads: Uploads
     deployments: Deployments
     actions: ServiceActions
+    jobs: Jobs
+    job_runs: JobRuns
     logs: Logs
     metrics: Metrics
     requests: Requests
+    consoles: Consoles
+    console_connections: ConsoleConnections
+    console_ping_seconds: float
     clock: Clock
+    audit_trail: AuditTrail
     registry: Registry
     registry_upkeep: RegistryUpkeep
+    image_caches: ImageCaches
 
 
 def make_surface(
-    operations: Operations, *, auth: BearerAuth, throttle: Callable[[web.Request], None] | None
+    operations: Operations,
+    *,
+    auth: BearerAuth,
+    throttle: Callable[[web.Request], None] | None,
+    watch_callers: Callable[[], CallersWatch],
+    note_forbidden: Callable[[Caller, str, Fault], None],
 ) -> Surface:
     """The surface over these operations, with its documents."""
     return with_documents(
@@ -80,14 +126,21 @@ def make_surface(
             name="v1",
             title="Moorage",
             version=RELEASE,
-            claims=("/v1", "/healthz", "/.well-known/denia-challenge"),
+            claims=("/v1", "/healthz", "/.well-known/denia-challenge", "/.well-known/acme-challenge"),
             routes=_routes(operations),
             authenticate=auth.authenticate,
             render_fault=render_fault,
             credential_first=True,
             before=throttle,
             response_headers=HEADERS,
-            fault_shape=FaultShape,
+            told_faults=ToldFaults(
+                shape=FaultShape,
+                bodiless=(Unauthenticated,),
+                before=(TooManyRequests,),
+                anywhere=(StoreBusy, StoreUnavailable),
+            ),
+            watch_callers=watch_callers,
+            note_forbidden=note_forbidden,
         )
     )
 
@@ -100,11 +153,27 @@ def _routes(operations: Operations) -> tuple[Route, ...]:
         *tokens.routes(operations.tokens),
         *projects.routes(operations.projects, operations.members),
         *services.routes(operations.services),
-        *nodes.routes(operations.nodes, operations.enrolment),
+        *domains.routes(operations.domains),
+        *certificates.routes(operations.certificates),
+        *ingress.routes(operations.ingress),
+        *git_credentials.routes(operations.git_credentials),
+        *external_registries.routes(operations.external_registries),
+        *nodes.routes(operations.nodes, operations.node_views, operations.enrolment),
+        *workloads.routes(operations.workloads),
         *uploads.routes(operations.uploads),
         *deployments.routes(operations.deployments, operations.actions, clock=operations.clock),
+        *jobs.routes(operations.jobs, operations.job_runs, clock=operations.clock),
         *logs.routes(operations.logs, clock=operations.clock),
-        *metrics.routes(operations.metrics),
+        *log_export.routes(operations.logs, clock=operations.clock),
+        *metrics.routes(operations.metrics, operations.clock),
         *requests.routes(operations.requests),
+        *audit.routes(operations.audit_trail),
+        *consoles.routes(
+            operations.consoles,
+            operations.console_connections,
+            clock=operations.clock,
+            ping_seconds=operations.console_ping_seconds,
+        ),
         *registry.routes(operations.registry, operations.registry_upkeep),
+        *image_cache.routes(operations.image_caches),
     )

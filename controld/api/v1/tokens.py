@@ -63,7 +63,7 @@ def routes(tokens: Tokens) -> tuple[Route, ...]:
             path="/v1/api-tokens/{token_id}",
             access="person",
             handler=delete_token,
-            summary="Revoke one of the caller's own API tokens",
+            summary="Revoke one of the caller's own API tokens; a super-admin may revoke anybody's",
             answer=RevokedShape,
             faults=(Forbidden, TokenNotFound),
         ),

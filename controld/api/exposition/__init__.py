@@ -1,0 +1,1 @@
+"""The page that Prometheus scrapes, for super-admins and whoever holds the metrics token."""
