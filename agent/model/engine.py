@@ -6,6 +6,10 @@ import datetime as dt
 import enum
 from dataclasses import dataclass
 
+import msgspec
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
 
 class ContainerState(enum.Enum):
     """The engine's word on a container."""
@@ -34,6 +38,8 @@ class ContainerSpec:
     pids: int
     network: str
     stop_seconds: int
+    restarts: bool = True
+    """The engine starts it again when it ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +88,7 @@ class HeldImage:
     node_id: str
     """Of the node that built it."""
     created_at: dt.datetime
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,3 +134,22 @@ class RawLine:
     stream: str
     text: bytes
     partial: bool = False
+
+
+class LoggedLine(msgspec.Struct, frozen=True, gc=False):
+    """One line of a container's log, or a piece of a long one, as text that is safe to send.
+
+    A struct, since hundreds of thousands are made a second.
+    """
+
+    usec: int
+    """The engine's timestamp in microseconds since 1970, what is finer cut off."""
+    stream: str
+    text: str
+    partial: bool = False
+    """The line goes on in the next one of the stream."""
+
+    @property
+    def at(self) -> dt.datetime:
+        """The engine's timestamp."""
+        return EPOCH + dt.timedelta(microseconds=self.usec)

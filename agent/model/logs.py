@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime as dt
+
+import msgspec
+
+from agent.model.engine import EPOCH
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class Position(msgspec.Struct, frozen=True, gc=False):
     """A place in one container's log: behind the `nth` line (from 0) of those stamped with this microsecond.
 
     `nth` is -1 ahead of the first line stamped then or later.
@@ -17,8 +20,7 @@ class Position:
     nth: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One line of a container's log, with the place that it takes there."""
 
     container: str
@@ -29,8 +31,14 @@ class Entry:
     stream: str
     text: str
     partial: bool
+    replica_index: int | None = None
+
+    @property
+    def at(self) -> dt.datetime:
+        """The engine's timestamp."""
+        return EPOCH + dt.timedelta(microseconds=self.usec)
 
     @property
     def position(self) -> Position:
         """Where a reader stands who has read this line."""
-        return Position(usec=self.usec, nth=self.nth)
+        return Position(self.usec, self.nth)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wire.link import HostReport, Part, ReplicaReport
+from wire.link import HostReport, JobRunReport, Part, ReplicaReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,5 +17,6 @@ class Observed:
     replicas: tuple[ReplicaReport, ...]
     host: HostReport | None
     """The newest reading; None: none yet."""
+    job_runs: tuple[JobRunReport, ...] = ()
     engine: Part
     ingress: Part

@@ -53,6 +53,16 @@ _NOTHING = ReplicaMemory()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _OfReplica:
+    replica_id: str
+
+    @property
+    def key(self) -> str:
+        """What no other action may work on meanwhile."""
+        return self.replica_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PullImage:
     """Make the image present; replicas that want the same one wait for the same pull."""
 
@@ -86,59 +96,35 @@ class CreateContainer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartContainer:
+class StartContainer(_OfReplica):
     """Start a container that does not run."""
 
-    replica_id: str
     container_id: str
-
-    @property
-    def key(self) -> str:
-        """What no other action may work on meanwhile."""
-        return self.replica_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StopContainer:
+class StopContainer(_OfReplica):
     """Stop a container; `because` says why when its replica is wanted and will be started again."""
 
-    replica_id: str
     container_id: str
     grace_seconds: int
     because: str | None = None
 
-    @property
-    def key(self) -> str:
-        """What no other action may work on meanwhile."""
-        return self.replica_id
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveContainer:
+class RemoveContainer(_OfReplica):
     """Remove a container that has stopped."""
 
-    replica_id: str
     container_id: str
-
-    @property
-    def key(self) -> str:
-        """What no other action may work on meanwhile."""
-        return self.replica_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReplaceContainer:
+class ReplaceContainer(_OfReplica):
     """Stop and remove a container that no start can mend, so that its replica gets another; `because` says why."""
 
-    replica_id: str
     container_id: str
     grace_seconds: int
     because: str
-
-    @property
-    def key(self) -> str:
-        """What no other action may work on meanwhile."""
-        return self.replica_id
 
 
 Action: TypeAlias = PullImage | CreateContainer | StartContainer | StopContainer | RemoveContainer | ReplaceContainer

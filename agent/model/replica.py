@@ -103,6 +103,8 @@ class ReplicaMemory:
     stopped_because: str | None = None
     """Why the agent stopped a container that is wanted; None once it is healthy again."""
     setback: Setback | None = None
+    unanswered: str | None = None
+    """The newest thing that was asked of the engine for it, in a sentence, while the engine does not answer that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import re
 
 import msgspec
 
+from agent.model.ingress import INNER_SUFFIX, WAKER_PREFIX
 from agent.model.requests import AccessEntry
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -47,9 +48,9 @@ def parse_access_log(datagram: bytes) -> AccessEntry | None:
     if line.route in {_ABSENT, ""}:
         return None
     return AccessEntry(
-        route=line.route,
+        route=line.route.removesuffix(INNER_SUFFIX),
         host=line.host,
-        replica=None if line.server in {_NO_SERVER, _ABSENT} else line.server,
+        replica=None if line.server in {_NO_SERVER, _ABSENT} or line.server.startswith(WAKER_PREFIX) else line.server,
         method=line.method,
         path=sanitise_path(line.path),
         status=0 if line.end[:2] in _LEFT_UNANSWERED else max(line.status, 0),

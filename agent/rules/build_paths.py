@@ -19,5 +19,5 @@ def parse_build_path(text: str, *, what: str) -> PurePosixPath:
     if not text or any(character in text for character in "\0\r\n"):
         raise BuildPathForbidden(f"cannot use the {what} {text!r}: it is empty or holds a control character")
     if path.is_absolute() or ".." in path.parts:
-        raise BuildPathForbidden(f"cannot use the {what} {text!r}: it must stay inside the upload")
+        raise BuildPathForbidden(f"cannot use the {what} {text!r}: it must stay inside the context")
     return path

@@ -9,7 +9,7 @@ import msgspec
 
 from agent.model import labels
 from agent.model.engine import Container, ContainerSpec
-from wire.spec import Origin, Replica
+from wire.spec import JobRun, Origin, Replica
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -43,11 +43,14 @@ def compute_container_digest(replica: Replica) -> str:
     return "sha256:" + hashlib.sha256(_encoder.encode(made_from)).hexdigest()
 
 
-def locate_image(replica: Replica, *, registry_port: int) -> str:
-    """The reference by which the engine knows the replica's image; the hosted registry is the agent's own relay."""
-    if replica.origin is Origin.HOSTED:
-        return f"127.0.0.1:{registry_port}/{replica.image}"
-    return replica.image
+def locate_image(wanted: Replica | JobRun, *, registry_port: int) -> str:
+    """The reference by which the engine knows the image; the hosted registry is the agent's own relay."""
+    return locate_reference(wanted.image, wanted.origin, registry_port=registry_port)
+
+
+def locate_reference(image: str, origin: Origin, *, registry_port: int) -> str:
+    """The same for an image and where it comes from."""
+    return f"127.0.0.1:{registry_port}/{image}" if origin is Origin.HOSTED else image
 
 
 def render_container(replica: Replica, *, node_id: str, network: str, image: str) -> ContainerSpec:
@@ -58,6 +61,7 @@ def render_container(replica: Replica, *, node_id: str, network: str, image: str
         labels=(
             (labels.NODE, node_id),
             (labels.REPLICA, replica.id),
+            (labels.INDEX, str(replica.index)),
             (labels.SERVICE, replica.service_id),
             (labels.DEPLOYMENT, replica.deployment_id),
             (labels.PROJECT, replica.project),
@@ -70,6 +74,28 @@ def render_container(replica: Replica, *, node_id: str, network: str, image: str
         pids=replica.limits.pids,
         network=network,
         stop_seconds=replica.stop_seconds,
+    )
+
+
+def render_job_container(run: JobRun, *, node_id: str, network: str, image: str) -> ContainerSpec:
+    """The container of an attempt of a job's run; it ends for good when its process does."""
+    return ContainerSpec(
+        name=f"moorage-job-{short_id(run.id)}-{run.attempt}",
+        image=image,
+        labels=(
+            (labels.NODE, node_id),
+            (labels.JOB_RUN, run.key),
+            (labels.JOB, run.job_id),
+            (labels.PROJECT, run.project),
+        ),
+        env=tuple(dict(run.env).items()),
+        command=run.command,
+        cpu_millis=run.limits.cpu_millis,
+        memory_bytes=run.limits.memory_bytes,
+        pids=run.limits.pids,
+        network=network,
+        stop_seconds=run.stop_seconds,
+        restarts=False,
     )
 
 

@@ -30,7 +30,7 @@ def render_config(spec: ContainerSpec, *, node_id: str, log_max_bytes: int, log_
             "Init": True,
             "SecurityOpt": ["no-new-privileges"],
             "CapDrop": list(DROPPED_CAPABILITIES),
-            "RestartPolicy": {"Name": "unless-stopped"},
+            "RestartPolicy": {"Name": "unless-stopped" if spec.restarts else "no"},
             "NetworkMode": spec.network,
             "Memory": spec.memory_bytes,
             "MemorySwap": spec.memory_bytes,

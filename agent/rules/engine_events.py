@@ -23,11 +23,23 @@ _KINDS = {
     "update": EventKind.CONTAINER_OTHER,
 }
 _NOT_LABELS = {"exitCode", "execDuration", "image", "name", "signal"}
+_LEFT = "disconnect"
+FILTERS = {"type": ["container", "network"], "event": [*_KINDS, _LEFT]}
+"""What is asked for; a label would keep the network's events out, which have none."""
 
 
-def parse_event(record: Mapping[str, Any], *, label: str, value: str) -> EngineEvent | None:
-    """The event of a container that carries the label; None for whatever is not one, or is malformed."""
+def parse_event(record: Mapping[str, Any], *, label: str, value: str, network: str) -> EngineEvent | None:
+    """The event of a container that carries the label, or that left the network; None for all else."""
     match record:
+        case {
+            "Type": "network",
+            "Action": "disconnect",
+            "Actor": {"Attributes": {"name": name, "container": str(id_)}},
+        }:
+            left_at = _parse_time(record)
+            if name != network or left_at is None or not id_:
+                return None
+            return EngineEvent(kind=EventKind.CONTAINER_OTHER, at=left_at, container_id=id_)
         case {"Type": "container", "Action": str(action), "Actor": {"ID": str(id_), "Attributes": dict(attributes)}}:
             kind = _KINDS.get(action)
         case _:

@@ -49,6 +49,28 @@ def find_registry(reference: str) -> str:
     return "docker.io"
 
 
+def shorten(reference: str) -> str:
+    """The reference as engines tell it: the default registry left out, and a tag there where it names none."""
+    if "/" not in reference and reference.startswith("sha256:"):
+        return reference
+    short = (
+        reference.removeprefix("docker.io/").removeprefix("library/")
+        if find_registry(reference) == "docker.io"
+        else reference
+    )
+    return short if "@" in short else ":".join(split_reference(short))
+
+
+def find_named_host(reference: str) -> str | None:
+    """The registry's host without its port, brackets left out, or None for the default registry."""
+    registry = find_registry(reference)
+    if registry == "docker.io":
+        return None
+    if registry.startswith("["):
+        return registry[1:].partition("]")[0]
+    return registry.partition(":")[0]
+
+
 def decide_refusal(sentence: str) -> Refused:
     """What the sentence of a registry or of the engine means.
 

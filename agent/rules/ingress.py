@@ -5,14 +5,23 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from agent.model.ingress import (
+    INNER_PREFIX,
+    INNER_SUFFIX,
+    POOL_PREFIX,
+    AddCertificate,
     AddHost,
     AddServer,
+    AdmitPeer,
     Backend,
+    Certificate,
     Command,
     DeleteServer,
+    DropCertificate,
     DropHost,
+    ExpelPeer,
     FreeBackend,
     IngressObserved,
     IngressState,
@@ -21,16 +30,21 @@ from agent.model.ingress import (
     NameBackend,
     Plan,
     Route,
+    SecureHost,
     Server,
     ServerObserved,
     ServerState,
     SetServer,
+    UnsecureHost,
+    WeighServer,
 )
+from agent.rules.tcp_ports import find_backend_port, find_port, list_ports, name_tcp_backend
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _LONGEST_HOST = 253
+_MOST_WEIGHT = 256
 
 
 def allows_name(name: str) -> bool:
@@ -44,22 +58,25 @@ def allows_host(host: str) -> bool:
 
 
 def allows_server(server: Server) -> bool:
-    """Whether a server has a safe name, an IP address and a port."""
+    """Whether a server has a safe name, an IP address, a port and a weight, and a peer a plain name."""
     try:
         plain = str(ipaddress.ip_address(server.address)) == server.address and "%" not in server.address
     except ValueError:
         return False
-    return plain and allows_name(server.name) and 0 < server.port < 65536
+    known = server.peer is None or allows_host(server.peer)
+    weighed = 0 < server.weight <= _MOST_WEIGHT
+    return plain and known and weighed and allows_name(server.name) and 0 < server.port < 65536
 
 
-def screen_state(wanted: IngressState, reserved: Iterable[str] = ()) -> tuple[IngressState, tuple[str, ...]]:
+def screen_state(wanted: IngressState) -> tuple[IngressState, tuple[str, ...]]:
     """The part of a state that may be served, and a sentence for each part that may not.
 
-    One bad host or server costs nothing but itself. A host goes to the first route that names it; `reserved` hosts go
-    to none.
+    One bad host, server or certificate costs nothing but itself. A host goes to the first route that names it, and has
+    the first certificate that does.
     """
-    hosts = set(reserved)
+    hosts: set[str] = set()
     keys: set[str] = set()
+    ports: set[int] = set()
     routes: list[Route] = []
     refused: list[str] = []
     for route in wanted.routes:
@@ -69,10 +86,15 @@ def screen_state(wanted: IngressState, reserved: Iterable[str] = ()) -> tuple[In
         if route.key in keys:
             refused.append(f"cannot serve route {route.key!r}: another route has the same key")
             continue
+        port = find_port(route.key)
+        if port is not None and (port in ports or not 0 < port < 65536):
+            refused.append(f"cannot serve route {route.key!r}: its port is taken by another route, or is none")
+            continue
+        ports.update(() if port is None else (port,))
         keys.add(route.key)
         kept_hosts: list[str] = []
         for host in dict.fromkeys(route.hosts):
-            if not allows_host(host):
+            if not allows_host(host.removeprefix(INNER_PREFIX)):
                 refused.append(f"cannot route host {host!r} to {route.key}: it is not a lowercase host name")
             elif host in hosts:
                 refused.append(f"cannot route host {host!r} to {route.key}: it is taken")
@@ -88,7 +110,28 @@ def screen_state(wanted: IngressState, reserved: Iterable[str] = ()) -> tuple[In
             else:
                 servers[server.name] = server
         routes.append(Route(key=route.key, hosts=tuple(kept_hosts), servers=tuple(servers.values())))
-    return IngressState(routes=tuple(routes)), tuple(refused)
+    certificates: dict[str, Certificate] = {}
+    for certificate in wanted.certificates:
+        if not allows_host(certificate.host):
+            refused.append(f"cannot serve {certificate.host!r} over TLS: it is not a lowercase host name")
+        elif certificate.host in certificates:
+            refused.append(f"cannot serve {certificate.host} by a second certificate: it has one")
+        else:
+            certificates[certificate.host] = certificate
+    peers = tuple(sorted({peer for peer in wanted.peers if allows_name(peer)}))
+    refused += [f"cannot let {peer!r} hand requests over: it is no plain name" for peer in {*wanted.peers} - {*peers}]
+    state = IngressState(routes=tuple(routes), certificates=tuple(certificates.values()), peers=peers)
+    return state, tuple(refused)
+
+
+def drop_peers(wanted: IngressState) -> IngressState:
+    """The state without other nodes, for a proxy that has no identity to speak to them."""
+    routes = tuple(
+        replace(route, servers=tuple(server for server in route.servers if server.peer is None))
+        for route in wanted.routes
+        if find_port(route.key) is None or not route.key.endswith(INNER_SUFFIX)
+    )
+    return replace(wanted, routes=routes, peers=())
 
 
 def place_routes(
@@ -97,18 +140,23 @@ def place_routes(
     """The backend of each key, and the keys that found none; a key stays where it is.
 
     A backend is free when no route, no server and no host (`pointed`) holds it, so that no request can reach the wrong
-    service while a backend changes hands.
+    service while a backend changes hands. The route of a port has the backend of this port or none.
     """
     holds: dict[str, str] = {}
     for backend in backends:
         if backend.key is not None:
             holds.setdefault(backend.key, backend.name)
     busy = set(pointed)
-    free = iter([b.name for b in backends if b.key is None and not b.servers and b.name not in busy])
+    idle = [b.name for b in backends if b.key is None and not b.servers and b.name not in busy]
+    free = iter([name for name in idle if find_backend_port(name) is None])
     placed: dict[str, str] = {}
     unplaced: list[str] = []
     for key in keys:
-        name = holds.get(key) or next(free, None)
+        name = holds.get(key)
+        if name is None and (port := find_port(key)) is not None:
+            name = name_tcp_backend(port) if name_tcp_backend(port) in idle else None
+        elif name is None:
+            name = next(free, None)
         if name is None:
             unplaced.append(key)
         else:
@@ -119,8 +167,9 @@ def place_routes(
 def plan_ingress(wanted: IngressState, observed: IngressObserved) -> Plan:
     """The commands from observed to wanted, both already screened, in an order that never leaves a served route bare.
 
-    Servers become ready and hosts point to them before anything is drained or removed. Applying the plan and planning
-    again gives no commands, but for servers that linger with open sessions.
+    Servers become ready and hosts point to them before anything is drained or removed; a certificate is there before
+    plain HTTP is sent to it, and its successor before it goes. Applying the plan and planning again gives no commands,
+    but for servers that linger with open sessions.
     """
     placement, unplaced = place_routes([r.key for r in wanted.routes], observed.backends, observed.hosts.values())
     backends = {backend.name: backend for backend in observed.backends}
@@ -130,7 +179,11 @@ def plan_ingress(wanted: IngressState, observed: IngressObserved) -> Plan:
     named = [NameBackend(backend=n, key=r.key) for n, r in routes.items() if backends[n].key is None]
     risen = [command for n, r in routes.items() for command in _raise_servers(r, backends[n])]
     pointed = list(_point_hosts(hosts, observed))
+    locked = list(_secure_hosts(wanted, observed))
+    unlocked = list(_unsecure_hosts(wanted, observed))
     dropped = [DropHost(host=host) for host in observed.hosts if host not in hosts]
+    admitted = [AdmitPeer(node_id=peer) for peer in wanted.peers if peer not in observed.peers]
+    expelled = [ExpelPeer(node_id=peer) for peer in sorted(observed.peers.difference(wanted.peers))]
     lowered = [command for n, r in routes.items() for command in _lower_servers(r, backends[n])]
 
     removed: list[Command] = []
@@ -147,7 +200,19 @@ def plan_ingress(wanted: IngressState, observed: IngressObserved) -> Plan:
         if route is None and backend.key is not None and not held:
             freed.append(FreeBackend(backend=backend.name))
     return Plan(
-        commands=(*named, *risen, *pointed, *dropped, *lowered, *removed, *freed),
+        commands=(
+            *named,
+            *risen,
+            *pointed,
+            *admitted,
+            *locked,
+            *dropped,
+            *unlocked,
+            *lowered,
+            *removed,
+            *freed,
+            *expelled,
+        ),
         placement=placement,
         unplaced=unplaced,
         lingering=tuple(lingering),
@@ -155,22 +220,26 @@ def plan_ingress(wanted: IngressState, observed: IngressObserved) -> Plan:
 
 
 def plan_growth(keys: Sequence[str], size: int) -> int:
-    """The size of a pool that holds all keys: `size` doubled, as often as needed and at least once."""
+    """The size of a pool that holds all keys but those of ports: `size` doubled, as often as needed, once at least."""
     grown = max(size, 1) * 2
-    while grown < len(keys):
+    while grown < sum(find_port(key) is None for key in keys):
         grown *= 2
     return grown
 
 
 def pool_names(size: int) -> tuple[str, ...]:
     """The names of a pool's backends, in order."""
-    return tuple(f"p{number:04d}" for number in range(size))
+    return tuple(f"{POOL_PREFIX}{number:04d}" for number in range(size))
 
 
-def fresh_pool(placement: Mapping[str, str], size: int) -> tuple[Backend, ...]:
-    """The pool as a new process has it: no servers, and backends held by the keys of the placement alone."""
+def fresh_pool(placement: Mapping[str, str], size: int, *, routes: Iterable[Route] = ()) -> tuple[Backend, ...]:
+    """The backends as a new process has them: no servers, each held by the keys of the placement alone.
+
+    There are those of the pool and, for every one of the `routes` that has a port, that of the port.
+    """
     keys = {name: key for key, name in placement.items()}
-    return tuple(Backend(name=name, key=keys.get(name)) for name in pool_names(size))
+    names = (*pool_names(size), *(name_tcp_backend(port) for port in sorted(list_ports(routes))))
+    return tuple(Backend(name=name, key=keys.get(name)) for name in names)
 
 
 def _raise_servers(route: Route, backend: Backend) -> Iterator[Command]:
@@ -178,12 +247,21 @@ def _raise_servers(route: Route, backend: Backend) -> Iterator[Command]:
     for server in route.servers:
         seen = known.get(server.name)
         if seen is None:
-            yield AddServer(backend=backend.name, server=server.name, address=server.address, port=server.port)
+            yield AddServer(
+                backend=backend.name,
+                server=server.name,
+                address=server.address,
+                port=server.port,
+                weight=server.weight,
+                peer=server.peer,
+            )
             if server.state is not ServerState.MAINT:
                 yield SetServer(backend=backend.name, server=server.name, state=server.state)
             continue
         if (seen.address, seen.port) != (server.address, server.port):
             yield MoveServer(backend=backend.name, server=server.name, address=server.address, port=server.port)
+        if seen.weight != server.weight:
+            yield WeighServer(backend=backend.name, server=server.name, weight=server.weight)
         if server.state is ServerState.READY is not seen.state:
             yield SetServer(backend=backend.name, server=server.name, state=server.state)
 
@@ -203,6 +281,30 @@ def _point_hosts(hosts: Mapping[str, str], observed: IngressObserved) -> Iterato
             yield AddHost(host=host, backend=backend)
         elif current != backend:
             yield MoveHost(host=host, backend=backend)
+
+
+def find_held(wanted: IngressState, held: Mapping[str, str]) -> dict[str, str]:
+    """The hosts of the certificates that stay or come, by name, where the proxy holds those of `held`."""
+    coming = {certificate.name: certificate.host for certificate in wanted.certificates if certificate.name}
+    untouched = {certificate.host for certificate in wanted.certificates if not certificate.name}
+    return {name: host for name, host in held.items() if host in untouched and name not in coming} | coming
+
+
+def _secure_hosts(wanted: IngressState, observed: IngressObserved) -> Iterator[Command]:
+    for certificate in wanted.certificates:
+        if certificate.name and certificate.name not in observed.certificates:
+            yield AddCertificate(host=certificate.host, name=certificate.name, pem=certificate.pem)
+    for host in sorted(set(find_held(wanted, observed.certificates).values()) - observed.secured):
+        yield SecureHost(host=host)
+
+
+def _unsecure_hosts(wanted: IngressState, observed: IngressObserved) -> Iterator[Command]:
+    held = find_held(wanted, observed.certificates)
+    for host in sorted(observed.secured - set(held.values())):
+        yield UnsecureHost(host=host)
+    for name in observed.certificates:
+        if name not in held:
+            yield DropCertificate(name=name)
 
 
 def _remove_server(backend: str, server: ServerObserved) -> Iterator[Command]:

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, MutableMapping
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Final
 
+import msgspec
+
+from agent.model.engine import LoggedLine
 from agent.model.logs import Entry, Position
 
 SLACK_USEC: Final = 2_000_000
@@ -18,7 +23,7 @@ SLACK_USEC: Final = 2_000_000
 
 _MOST_PARTS: Final = 256
 _PART = re.compile(r"([0-9a-f]{8})-([0-9a-f]{1,16})-(-1|[0-9]{1,9})")
-_STAMPS_KEPT: Final = 4096
+_STAMPS_KEPT: Final = 16_384
 
 
 def render_position(container: str, position: Position) -> str:
@@ -45,18 +50,29 @@ def parse_cursor(text: str) -> dict[str, Position]:
     return positions
 
 
-def advance(positions: MutableMapping[str, Position], entries: Iterable[Entry]) -> list[str]:
-    """Move a reader over the entries; the cursor behind each."""
-    cursors: list[str] = []
-    container, rest = "", ""
-    for entry in entries:
-        if entry.container != container:
-            container = entry.container
-            others = {key: value for key, value in positions.items() if key != container}
-            rest = "." + render_cursor(others) if others else ""
-        positions[container] = entry.position
-        cursors.append(f"{container}-{entry.usec:x}-{entry.nth}{rest}")
-    return cursors
+class Run(msgspec.Struct, frozen=True, gc=False):
+    """Entries of one container that follow each other, and the end of a cursor behind any of them."""
+
+    entries: list[Entry]
+    rest: str
+    """Where the reader stands in the other logs meanwhile, with a dot ahead; empty for none."""
+
+
+def advance(positions: MutableMapping[str, Position], entries: Iterable[Entry]) -> list[Run]:
+    """Move a reader over the entries."""
+    runs: list[Run] = []
+    for container, group in groupby(entries, attrgetter("container")):
+        run = list(group)
+        others = {key: value for key, value in positions.items() if key != container}
+        positions[container] = run[-1].position
+        runs.append(Run(run, "." + render_cursor(others) if others else ""))
+    return runs
+
+
+def render_ids(run: Run) -> list[str]:
+    """The cursor behind each entry."""
+    rest = run.rest
+    return [f"{entry.container}-{entry.usec:x}-{entry.nth}{rest}" for entry in run.entries]
 
 
 class Numbering:
@@ -65,14 +81,21 @@ class Numbering:
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
 
-    def number(self, usec: int) -> int:
-        """The number of the next line with this stamp, from 0."""
-        nth = self._counts.get(usec, 0)
-        self._counts[usec] = nth + 1
-        if len(self._counts) > _STAMPS_KEPT:
-            for old in sorted(self._counts)[: _STAMPS_KEPT // 2]:
-                del self._counts[old]
-        return nth
+    def number(
+        self, lines: Iterable[LoggedLine], *, container: str, replica_id: str, replica_index: int | None
+    ) -> list[Entry]:
+        """The next lines as entries, numbered from 0 for each stamp."""
+        counts = self._counts
+        entries: list[Entry] = []
+        for line in lines:
+            usec = line.usec
+            nth = counts.get(usec, 0)
+            counts[usec] = nth + 1
+            entries.append(Entry(container, replica_id, usec, nth, line.stream, line.text, line.partial, replica_index))
+        if len(counts) > _STAMPS_KEPT:
+            for old in list(islice(counts, len(counts) - _STAMPS_KEPT // 2)):
+                del counts[old]
+        return entries
 
 
 class Resume:

@@ -24,7 +24,7 @@ class LogFrames:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._lines = {"stdout": _Line("stdout"), "stderr": _Line("stderr")}
+        self._lines = {"stdout": Fragments("stdout"), "stderr": Fragments("stderr")}
 
     def feed(self, data: bytes) -> list[RawLine]:
         """The lines that these bytes complete, in order."""
@@ -37,7 +37,7 @@ class LogFrames:
             if end > len(buffer):
                 break
             line = self._lines[_STREAMS.get(buffer[start], "stderr")]
-            line.add(bytes(buffer[start + _HEADER_BYTES : end]), lines)
+            line.add(*_split_stamp(bytes(buffer[start + _HEADER_BYTES : end])), lines)
             start = end
         del buffer[:start]
         return lines
@@ -55,7 +55,7 @@ class TerminalLines:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._line = _Line("stdout")
+        self._line = Fragments("stdout")
 
     def feed(self, data: bytes) -> list[RawLine]:
         """The lines that these bytes complete, in order."""
@@ -71,10 +71,11 @@ class TerminalLines:
             if found < 0:
                 if len(buffer) <= end:
                     break
-                self._line.add(bytes(buffer[start:end]), lines)
+                self._line.add(*_split_stamp(bytes(buffer[start:end])), lines)
                 start = end
             else:
-                self._line.add(bytes(buffer[start:found]).removesuffix(b"\r") + b"\n", lines)
+                fragment = bytes(buffer[start:found]).removesuffix(b"\r") + b"\n"
+                self._line.add(*_split_stamp(fragment), lines)
                 start = found + 1
         del buffer[:start]
         return lines
@@ -83,13 +84,13 @@ class TerminalLines:
         """What was begun and not completed when the stream ended."""
         lines: list[RawLine] = []
         if self._buffer:
-            self._line.add(bytes(self._buffer), lines)
+            self._line.add(*_split_stamp(bytes(self._buffer)), lines)
             self._buffer.clear()
         return [*lines, *self._line.flush()]
 
 
-class _Line:
-    """The line of one stream that is being put together from fragments."""
+class Fragments:
+    """The line of one stream that is being put together from the engine's fragments."""
 
     def __init__(self, stream: str) -> None:
         self._stream = stream
@@ -97,9 +98,13 @@ class _Line:
         self._at: dt.datetime | None = None
         self._last = _EPOCH
 
-    def add(self, fragment: bytes, lines: list[RawLine]) -> None:
-        """Take a fragment with its stamp; what it completes is appended to `lines`."""
-        at, text = _split_stamp(fragment)
+    @property
+    def is_begun(self) -> bool:
+        """Whether a line waits for its next fragment."""
+        return self._at is not None
+
+    def add(self, at: dt.datetime | None, text: bytes, lines: list[RawLine]) -> None:
+        """Take a fragment and its stamp, if it has one; what it completes is appended to `lines`."""
         self._last = at or self._last
         if self._at is None:
             self._at = self._last

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Iterable
 from typing import Final
+
+from agent.model.engine import EPOCH, LoggedLine, RawLine
 
 LINE_BYTES: Final = 16 * 1024
 """The longest line that stays whole."""
 
+_MICROSECOND: Final = dt.timedelta(microseconds=1)
 _NUL, _REPLACEMENT = "\0", "�"
 
 
@@ -26,6 +31,15 @@ def render_line(raw: bytes, *, partial: bool) -> list[tuple[str, bool]]:
         start = end
     pieces.append((_render(raw[start:], ended=not partial), partial))
     return pieces
+
+
+def render_lines(lines: Iterable[RawLine]) -> list[LoggedLine]:
+    """The lines as text, long ones in pieces."""
+    return [
+        LoggedLine((line.at - EPOCH) // _MICROSECOND, line.stream, text, partial)
+        for line in lines
+        for text, partial in render_line(line.text, partial=line.partial)
+    ]
 
 
 def _find_cut(raw: bytes, end: int) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from agent.model.engine import Container, ContainerState
+from agent.model.ingress import INNER_SUFFIX
 from agent.model.plan import (
     Action,
     CreateContainer,
@@ -21,7 +22,7 @@ from agent.model.plan import (
 from agent.model.replica import HealthFacts, ReplicaMemory, Verdict
 from agent.model.standing import Leaving, Standing
 from agent.rules.containers import locate_image
-from agent.rules.drain import POLL_SECONDS, Phase, decide_phase
+from agent.rules.drain import HAND_OVER_SECONDS, POLL_SECONDS, Phase, decide_phase
 from agent.rules.restarts import RAPID_EXITS, compute_backoff_seconds, next_start_at
 from agent.rules.rotation import find_servers, has_healthy, plan_rotation
 from agent.rules.standing import find_leaving, find_standings
@@ -36,7 +37,15 @@ SIBLING_GAP_SECONDS: Final = 30.0
 _NETWORK_GONE: Final = "network_gone"
 
 
-def plan_node(spec: NodeSpec, seen: Snapshot, memory: Memory, *, now: float, registry_port: int) -> Plan:
+def plan_node(
+    spec: NodeSpec,
+    seen: Snapshot,
+    memory: Memory,
+    *,
+    now: float,
+    registry_port: int,
+    waker_port: int | None = None,
+) -> Plan:
     """The plan for this moment (`now`: monotonic seconds), with one action at most for each key that is not busy.
 
     The ingress state never takes the last ready server from a route that keeps a healthy replica, and a container is
@@ -78,7 +87,7 @@ def plan_node(spec: NodeSpec, seen: Snapshot, memory: Memory, *, now: float, reg
             actions.setdefault(action.key, action)
     return Plan(
         actions=tuple(actions.values()),
-        ingress=plan_rotation(spec, standings, phased, seen.ingress, engine_ok=seen.engine_ok),
+        ingress=plan_rotation(spec, standings, phased, seen.ingress, engine_ok=seen.engine_ok, waker_port=waker_port),
         memory=Memory(
             replicas={name: known for name, known in memory.replicas.items() if name in standings}, drains=drains
         ),
@@ -94,8 +103,9 @@ def _find_phase(
 ) -> Phase:
     shown = find_servers(seen.ingress, item.replica_id)
     servers = None if shown is None else [known for known in shown.values() if known.address == item.container.ip]
+    inner = shown is not None and any(key.endswith(INNER_SUFFIX) for key in shown)
     serves = item.standing is not None and item.standing.healthy
-    covered = has_healthy(spec, standings, service_id=item.service_id, besides=item.replica_id)
+    covered = has_healthy(spec, standings, seen.ingress, service_id=item.service_id, besides=item.replica_id)
     open_sessions = sum(server.sessions for server in servers or ())
     return decide_phase(
         servers,
@@ -104,6 +114,7 @@ def _find_phase(
         drain_seconds=item.drain_seconds,
         sessions=max(open_sessions, seen.sessions.get(item.replica_id, 0)),
         last=serves and covered is False,
+        handed_over=not inner or spent_seconds >= HAND_OVER_SECONDS,
     )
 
 

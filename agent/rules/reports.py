@@ -17,6 +17,14 @@ Word = tuple[ReplicaState, str | None]
 
 def describe_replica(standing: Standing, known: ReplicaMemory, plan: Plan, *, pulling: bool) -> Word | None:
     """The word on a replica; None for one that has drained and is gone."""
+    word = _describe(standing, known, plan, pulling=pulling)
+    if word is None or word[0] is ReplicaState.HEALTHY:
+        return word
+    state, reason = word
+    return state, reason or known.unanswered
+
+
+def _describe(standing: Standing, known: ReplicaMemory, plan: Plan, *, pulling: bool) -> Word | None:
     if standing.replica.wanted is Wanted.DRAINING:
         return None if standing.container is None else (ReplicaState.DRAINING, None)
     if standing.container is None:

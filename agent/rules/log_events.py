@@ -1,0 +1,37 @@
+"""Lines of a log as server-sent events: made once, the same bytes for every viewer."""
+
+from __future__ import annotations
+
+from agent.rules.log_cursor import Run, render_ids
+
+
+def render_events(run: Run, *, prefix: str) -> bytes:
+    """An event for each entry, whose id is its cursor behind the prefix.
+
+    A carriage return or a line feed inside a line begins another `data:` line, as the format has no other place for it.
+    """
+    rest = run.rest
+    events = "".join(
+        [
+            f"id: {prefix}{entry.container}-{entry.usec:x}-{entry.nth}{rest}\ndata: {entry.text}\n\n"
+            for entry in run.entries
+        ]
+    )
+    if "\r" in events or events.count("\n") != 3 * len(run.entries):
+        texts = [entry.text.replace("\r\n", "\n").replace("\r", "\n") for entry in run.entries]
+        events = "".join(
+            "id: {}{}\ndata: {}\n\n".format(prefix, id_, text.replace("\n", "\ndata: "))
+            for id_, text in zip(render_ids(run), texts, strict=True)
+        )
+    return events.encode()
+
+
+def render_dropped(count: int, *, id: str) -> bytes:
+    """The event that says that so many lines are missing behind the one with this id, if there is one."""
+    head = f"id: {id}\n" if id else ""
+    return f"{head}event: dropped\ndata: {count} lines dropped\n\n".encode()
+
+
+def render_place(id: str) -> bytes:
+    """What moves a client on to this id without showing it anything."""
+    return f"id: {id}\n\n".encode()
