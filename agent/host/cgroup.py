@@ -1,71 +1,74 @@
-"""Reads what containers use from cgroup v2, v1 or both, and procfs, on descriptors that stay open."""
+"""Reads what containers use from cgroup v2, v1 or both, netlink and procfs, on descriptors that stay open."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from agent.model.metrics import Reading, ReadingSource, Target
-from agent.rules.cgroup_paths import UNIFIED, list_folders, parse_cgroups
-from agent.rules.cpu import parse_cpu_stat, parse_cpuacct_usage
-from agent.rules.memory import parse_count, parse_oom_kills, parse_resident_pages
+from agent.host.cgroup_files import HELD, MORE, PROCESSES, Choice
+from agent.host.links import LinkCounters
+from agent.model.metrics import DeviceIo, MemoryDetail, Reading, ReadingSource, Target
+from agent.rules.cgroup_paths import list_folders, parse_cgroups
+from agent.rules.cpu import CpuTimes
+from agent.rules.memory import parse_resident_pages
 from agent.rules.network import parse_net_dev
 from kit.clock import Clock
 
 T = TypeVar("T")
 
 _READ_BYTES: Final = 16 * 1024
-_CGROUP2, _CGROUP1 = ReadingSource.CGROUP2, ReadingSource.CGROUP1
-
-_CPU: Final = ((UNIFIED, "cpu.stat", _CGROUP2), ("cpuacct", "cpuacct.usage", _CGROUP1))
-_MEMORY: Final = ((UNIFIED, "memory.current", _CGROUP2), ("memory", "memory.usage_in_bytes", _CGROUP1))
-_OOM: Final = ((UNIFIED, "memory.events", _CGROUP2), ("memory", "memory.oom_control", _CGROUP1))
-_PIDS: Final = ((UNIFIED, "pids.current", _CGROUP2), ("pids", "pids.current", _CGROUP1))
-_PROCESSES: Final = ((UNIFIED, "cgroup.procs", _CGROUP2), ("memory", "cgroup.procs", _CGROUP1))
+_MORE_SECONDS: Final = 15.0
+"""So old may the kinds of memory be, whose file is the dearest of all, and a container's link be looked for again."""
 
 
 @dataclass(slots=True)
 class _Held:
-    """The open files of one run of a container; a file that is not there is None."""
+    """The open files of one run of a container, by what is read from them; one that is not there is left out."""
 
     pid: int
-    cpu: tuple[int, ReadingSource] | None = None
-    memory: tuple[int, ReadingSource] | None = None
-    oom: tuple[int, ReadingSource] | None = None
-    pids: tuple[int, ReadingSource] | None = None
-    processes: tuple[int, ReadingSource] | None = None
+    files: dict[str, tuple[int, Choice]] = field(default_factory=dict)
+    processes: int | None = None
     network: int | None = None
-    files: list[int] = field(default_factory=list)
+    more: tuple[tuple[str, Path, Choice], ...] = ()
+    links: tuple[int, ...] = ()
+    memory: MemoryDetail = field(default_factory=MemoryDetail)
+    more_due: float = 0.0
+
+    def list_open(self) -> list[int]:
+        """Every descriptor."""
+        rest = [each for each in (self.processes, self.network) if each is not None]
+        return [file for file, _ in self.files.values()] + rest
 
 
 class CgroupReader:
     """Reads containers by their first process; `proc_dir` and `cgroup_dir` are where the kernel's trees are mounted.
 
     The files of a container are opened when it is first read, and closed by `keep`, by `drop`, or when it has another
-    process. Calls do not overlap.
+    process: eight of a container, and one more where `links` does not know its network. Calls do not overlap.
     """
 
-    def __init__(self, *, proc_dir: Path, cgroup_dir: Path, clock: Clock) -> None:
+    def __init__(self, *, proc_dir: Path, cgroup_dir: Path, clock: Clock, links: LinkCounters | None = None) -> None:
         self._proc_dir = proc_dir
         self._cgroup_dir = cgroup_dir
         self._clock = clock
+        self._links = links
         self._held: dict[str, _Held] = {}
         self._lock = asyncio.Lock()
         self._page_bytes = os.sysconf("SC_PAGE_SIZE")
 
     @property
     def open_files(self) -> int:
-        """How many descriptors are held."""
-        return sum(len(held.files) for held in self._held.values())
+        """How many descriptors are held for containers."""
+        return sum(len(held.list_open()) for held in self._held.values())
 
     async def read(self, targets: Sequence[Target]) -> list[Reading]:
         """A reading of each container, in order."""
         async with self._lock:
-            return await asyncio.to_thread(self._read_all, targets)
+            return await asyncio.to_thread(self.sweep, targets)
 
     async def keep(self, container_ids: Collection[str]) -> None:
         """Close the files of every container but these."""
@@ -82,38 +85,76 @@ class CgroupReader:
     async def close(self) -> None:
         """Close every file."""
         await self.keep(())
+        if self._links is not None:
+            self._links.close()
 
-    def _read_all(self, targets: Sequence[Target]) -> list[Reading]:
-        return [self._read(target) for target in targets]
+    def sweep(self, targets: Sequence[Target]) -> list[Reading]:
+        """What `read` does, on the caller's own thread; it blocks for tens of microseconds a container."""
+        now = self._clock.monotonic()
+        for target in targets:
+            held = self._held.get(target.container_id)
+            if held is None or held.pid != target.pid:
+                self._drop(target.container_id)
+                self._held[target.container_id] = self._open(target)
+        due = [held for target in targets if (held := self._held[target.container_id]).more_due <= now]
+        if due:
+            self._look_again(due, now)
+        counters = self._links.read() if self._links is not None else None
+        return [self._read(target.container_id, counters or {}) for target in targets]
 
-    def _read(self, target: Target) -> Reading:
-        held = self._held.get(target.container_id)
-        if held is None or held.pid != target.pid:
-            self._drop(target.container_id)
-            held = self._held[target.container_id] = self._open(target)
-        cpu, cpu_source = _pair(held.cpu)
-        memory, memory_source = _pair(held.memory)
-        cpu_usage = _parse(cpu, parse_cpu_stat if cpu_source is _CGROUP2 else parse_cpuacct_usage)
-        memory_bytes = _parse(memory, parse_count)
-        if memory_bytes is None:
-            memory_bytes, memory_source = self._sum_resident(held), ReadingSource.PROCFS
-        network = _parse(held.network, parse_net_dev)
+    def _read(self, container_id: str, counters: Mapping[int, tuple[int, int]]) -> Reading:
+        held = self._held[container_id]
+        found: dict[str, Any] = {}
+        sources: dict[str, ReadingSource] = {}
+        for name, (file, choice) in held.files.items():
+            data = _read_file(file)
+            value = choice.parse(data) if data is not None else None
+            if value is not None:
+                found[name], sources[name] = value, choice.source
+        cpu: CpuTimes | None = found.get("cpu")
+        io: tuple[DeviceIo, ...] | None = found.get("io")
+        told = bool(found)
+        if found.get("memory", 0) > (held.memory.peak_bytes or 0):
+            held.memory = _read_more(held)  # it has grown past what is known of it
+        if "memory" not in found and (resident := self._sum_resident(held)) is not None:
+            found["memory"], sources["memory"] = resident, ReadingSource.PROCFS
+        network, network_source = _sum_links(held.links, counters), ReadingSource.NETLINK
+        if network is None:
+            network, network_source = self._read_net_dev(held), ReadingSource.PROCFS
         return Reading(
-            container_id=target.container_id,
+            container_id=container_id,
             recorded_at=self._clock.now(),
-            cpu_usage_usec=cpu_usage,
-            cpu_source=None if cpu_usage is None else cpu_source,
-            memory_current_bytes=memory_bytes,
-            memory_source=None if memory_bytes is None else memory_source,
-            pids=_parse(_pair(held.pids)[0], parse_count),
-            oom_kills=_parse(_pair(held.oom)[0], parse_oom_kills),
+            cpu_usage_usec=cpu.usage_usec if cpu else None,
+            cpu_user_usec=cpu.user_usec if cpu else None,
+            cpu_system_usec=cpu.system_usec if cpu else None,
+            cpu_throttled_usec=found.get("throttled")
+            if cpu is None or cpu.throttled_usec is None
+            else cpu.throttled_usec,
+            cpu_source=sources.get("cpu"),
+            memory_current_bytes=found.get("memory"),
+            memory_source=sources.get("memory"),
+            memory=held.memory if told else MemoryDetail(),
+            pids=found.get("pids"),
+            oom_kills=found.get("oom"),
+            io=io,
+            io_source=sources.get("io"),
+            cpu_pressure_usec=found.get("cpu_pressure"),
+            memory_pressure_usec=found.get("memory_pressure"),
+            io_pressure_usec=found.get("io_pressure"),
             network_received_bytes=network[0] if network else None,
             network_sent_bytes=network[1] if network else None,
+            network_source=network_source if network else None,
         )
+
+    def _read_net_dev(self, held: _Held) -> tuple[int, int] | None:
+        if held.network is None and held.files:
+            held.network = _open_file(self._proc_dir / str(held.pid) / "net" / "dev")
+        data = _read_file(held.network)
+        return parse_net_dev(data) if data else None
 
     def _sum_resident(self, held: _Held) -> int | None:
         """Resident bytes of all processes: what is left to count where memory has no controller."""
-        data = _read_file(_pair(held.processes)[0])
+        data = _read_file(held.processes)
         found = False
         pages = 0
         for word in (data or b"").split():
@@ -126,41 +167,77 @@ class CgroupReader:
                 pages += count
         return pages * self._page_bytes if found else None
 
+    def _look_again(self, due: Sequence[_Held], now: float) -> None:
+        for held in due:
+            held.more_due = now + _MORE_SECONDS
+            held.memory = _read_more(held)
+        if self._links is not None:
+            found = self._links.find([held.pid for held in due if held.files])
+            for held in due:
+                held.links = found.get(held.pid, ())
+
     def _open(self, target: Target) -> _Held:
         held = _Held(pid=target.pid)
-        process = self._proc_dir / str(target.pid)
         try:
-            cgroups = parse_cgroups((process / "cgroup").read_text())
+            cgroups = parse_cgroups((self._proc_dir / str(target.pid) / "cgroup").read_text())
         except OSError:
             return held
         if not any(target.container_id in path for path in cgroups.values()):
             return held
 
-        def find(choices: Sequence[tuple[str, str, ReadingSource]]) -> tuple[int, ReadingSource] | None:
-            for controller, name, source in choices:
-                for folder in list_folders(controller, target.container_id, cgroups):
-                    file = _open_file(self._cgroup_dir / folder / name)
-                    if file is not None:
-                        held.files.append(file)
-                        return file, source
+        def find(choices: Sequence[Choice], open_: Callable[[Path], T | None]) -> tuple[T, Choice] | None:
+            for choice in choices:
+                for folder in list_folders(choice.controller, target.container_id, cgroups):
+                    found = open_(self._cgroup_dir / folder / choice.file)
+                    if found is not None:
+                        return found, choice
             return None
 
-        held.cpu, held.memory, held.oom, held.pids = find(_CPU), find(_MEMORY), find(_OOM), find(_PIDS)
-        if held.memory is None:
-            held.processes = find((*_PROCESSES, ("cpuacct", "cgroup.procs", _CGROUP1)))
-        held.network = _open_file(process / "net" / "dev")
-        if held.network is not None:
-            held.files.append(held.network)
+        for name, choices in HELD.items():
+            opened = find(choices, _open_file)
+            if opened is not None:
+                held.files[name] = opened
+        if "memory" not in held.files:
+            processes = find(PROCESSES, _open_file)
+            held.processes = processes[0] if processes else None
+        more = ((name, find(choices, _existing)) for name, choices in MORE.items())
+        held.more = tuple((name, *found) for name, found in more if found is not None)
         return held
 
     def _drop(self, container_id: str) -> None:
         held = self._held.pop(container_id, None)
-        for file in held.files if held else ():
+        for file in held.list_open() if held else ():
             os.close(file)
 
 
-def _pair(opened: tuple[int, ReadingSource] | None) -> tuple[int | None, ReadingSource | None]:
-    return opened or (None, None)
+def _sum_links(links: Sequence[int], counters: Mapping[int, tuple[int, int]]) -> tuple[int, int] | None:
+    """Bytes that the container received and sent: what its links on this side sent and received."""
+    found = [counters[link] for link in links if link in counters]
+    if not found or len(found) != len(links):
+        return None
+    return sum(sent for _, sent in found), sum(received for received, _ in found)
+
+
+def _read_more(held: _Held) -> MemoryDetail:
+    found: dict[str, Any] = {}
+    for name, path, choice in held.more:
+        try:
+            value = choice.parse(path.read_bytes())
+        except OSError:
+            continue
+        found.update(value if isinstance(value, dict) else {name: value})
+    return MemoryDetail(
+        peak_bytes=found.get("peak"),
+        limit_bytes=found.get("limit"),
+        anon_bytes=found.get("anon"),
+        file_bytes=found.get("file"),
+        kernel_bytes=found.get("kernel"),
+        swap_bytes=found.get("swap"),
+    )
+
+
+def _existing(path: Path) -> Path | None:
+    return path if path.exists() else None
 
 
 def _open_file(path: Path) -> int | None:
@@ -177,8 +254,3 @@ def _read_file(file: int | None) -> bytes | None:
         return os.pread(file, _READ_BYTES, 0)
     except OSError:  # ENODEV: the cgroup is gone, the container having ended
         return None
-
-
-def _parse(file: int | None, parse: Callable[[bytes], T | None]) -> T | None:
-    data = _read_file(file)
-    return parse(data) if data else None

@@ -1,10 +1,9 @@
-"""Build contexts on the node's disk: staged as the archive they came as, unpacked for one build, then gone."""
+"""Build contexts on the node's disk: staged as the archive they came as, or cloned; there for one build, then gone."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from agent.rules.build_paths import BuildPathForbidden, parse_build_path
 from kit.archive.extract import extract
 from kit.archive.limits import Limits
 from kit.faults import TooLarge, Unavailable
+from kit.files import remove_tree
 
 _ARCHIVE = "context.tar.zst"
 _FOLDER = "context"
@@ -73,13 +73,26 @@ class ContextFiles:
         finally:
             stop.set()
 
+    def root(self, work_id: str) -> Path:
+        """Where the files of this work's context are, or are to be made."""
+        return self._folder / work_id / _FOLDER
+
+    async def locate(self, work_id: str, *, context_path: str, dockerfile_path: str) -> tuple[Path, str]:
+        """The build's folder in files that are there, and its Dockerfile relative to that folder.
+
+        Raises BuildPathForbidden; no link leads out of the context.
+        """
+        return await asyncio.to_thread(
+            _locate, self.root(work_id), context_path=context_path, dockerfile_path=dockerfile_path
+        )
+
     async def remove(self, work_id: str) -> None:
-        """Drop all that is staged or unpacked for this work."""
-        await asyncio.to_thread(shutil.rmtree, self._folder / work_id, ignore_errors=True)
+        """Drop all that is staged, cloned or unpacked for this work."""
+        await asyncio.to_thread(remove_tree, self._folder / work_id)
 
     async def clear(self) -> None:
         """Drop every context: builds do not outlive the agent, and whoever wants one sends it again."""
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        await asyncio.to_thread(remove_tree, self._folder)
 
     def _unpack(
         self, archive: Path, *, context_path: str, dockerfile_path: str, stop: threading.Event
@@ -87,24 +100,37 @@ class ContextFiles:
         root = archive.with_name(_FOLDER)
         if not root.exists():
             extract(archive, root, self._limits, should_stop=stop.is_set)
-        context = _inside(root, context_path, what="context path")
-        dockerfile = _inside(root, dockerfile_path, what="Dockerfile path")
-        if not context.is_dir():
-            raise BuildPathForbidden(f"cannot use the context path {context_path!r}: the upload has no such folder")
-        if not dockerfile.is_file():
-            raise BuildPathForbidden(f"cannot use the Dockerfile path {dockerfile_path!r}: the upload has no such file")
-        if not dockerfile.is_relative_to(context):
-            beside = context / ".moorage.Dockerfile"
-            shutil.copyfile(dockerfile, beside)
-            dockerfile = beside
-        return context, str(dockerfile.relative_to(context))
+        return _locate(root, context_path=context_path, dockerfile_path=dockerfile_path)
+
+
+def _locate(root: Path, *, context_path: str, dockerfile_path: str) -> tuple[Path, str]:
+    context = _inside(root, context_path, what="context path")
+    dockerfile = _inside(root, dockerfile_path, what="Dockerfile path")
+    if not context.is_dir():
+        raise BuildPathForbidden(f"cannot use the context path {context_path!r}: there is no such folder")
+    if not dockerfile.is_file():
+        raise BuildPathForbidden(f"cannot use the Dockerfile path {dockerfile_path!r}: there is no such file")
+    if not dockerfile.is_relative_to(context):
+        dockerfile = _copy_beside(dockerfile, context / ".moorage.Dockerfile")
+    return context, str(dockerfile.relative_to(context))
+
+
+def _copy_beside(dockerfile: Path, beside: Path) -> Path:
+    """Copy it into the context, in place of a file or a link that has the name there."""
+    try:
+        beside.unlink(missing_ok=True)
+        with beside.open("xb") as copy:
+            copy.write(dockerfile.read_bytes())
+    except OSError as error:
+        raise BuildPathForbidden(f"cannot put the Dockerfile into the context: {error.strerror}") from error
+    return beside
 
 
 def _inside(root: Path, text: str, *, what: str) -> Path:
     real_root = root.resolve()
     path = (real_root / parse_build_path(text, what=what)).resolve()
     if not path.is_relative_to(real_root):
-        raise BuildPathForbidden(f"cannot use the {what} {text!r}: it leads out of the upload")
+        raise BuildPathForbidden(f"cannot use the {what} {text!r}: it leads out of the context")
     return path
 
 

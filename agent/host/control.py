@@ -17,6 +17,7 @@ from kit import tls
 from wire.base import Lenient
 from wire.control import enrolment
 from wire.control.enrolment import Enrolled, EnrolmentAsked, RenewalAsked, Renewed
+from wire.control.wakes import WAKES_PATH, WakeAsked, WakeTold
 from wire.identity import CONTROL_HOST
 
 T = TypeVar("T")
@@ -60,6 +61,12 @@ class ControlCalls:
         context = await self._files.make_client_context()
         data = await self._ask("POST", url + enrolment.RENEWALS_PATH, context=context, body=asked)
         return _decode(data, Renewed)
+
+    async def send_wake(self, url: str, asked: WakeAsked) -> WakeTold:
+        """Have a service woken that scaled to nothing."""
+        context = await self._files.make_client_context()
+        data = await self._ask("POST", url + WAKES_PATH, context=context, body=asked)
+        return _decode(data, WakeTold)
 
     async def _ask(self, method: str, url: str, *, context: ssl.SSLContext, body: object = None) -> bytes:
         timeout = aiohttp.ClientTimeout(total=self._timeout_seconds)

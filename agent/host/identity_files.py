@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-import os
 import ssl
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ import msgspec
 from agent.core.faults import ControlUntrusted, IdentityUnreadable, NotEnrolled
 from agent.model.identity import Identity
 from kit import tls
+from kit.files import replace_file
 from wire.identity import node_uri
 
 _FORMAT: Final = 1
@@ -91,7 +90,7 @@ class IdentityFiles:
             )
             with self._guard:
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                _replace(self._file, msgspec.json.format(msgspec.json.encode(kept)))
+                replace_file(self._file, msgspec.json.format(msgspec.json.encode(kept)))
             identity = self._read()
             assert identity is not None
             return identity
@@ -168,7 +167,7 @@ class IdentityFiles:
             raise IdentityUnreadable(f"cannot read {self._file}: {error}") from error
         if kept.format != _FORMAT:
             raise IdentityUnreadable(f"cannot read {self._file}: its format {kept.format} is not {_FORMAT}")
-        _replace(self._pair, (kept.certificate_pem + kept.key_pem).encode())
+        replace_file(self._pair, (kept.certificate_pem + kept.key_pem).encode())
         for context in self._contexts:
             context.load_cert_chain(self._pair)
             # A renewal keeps the authority; an enrolment at a controld made anew brings another one.
@@ -189,23 +188,3 @@ class IdentityFiles:
 def _make_request(common_name: str) -> tuple[str, str]:
     key_pem = tls.make_key()
     return key_pem, tls.make_signing_request(key_pem, common_name=common_name[:64] or "node")
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Put the data in the file's place at once, mode 0600, on disk before it shows under the name."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

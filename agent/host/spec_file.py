@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
 from pathlib import Path
 
 import msgspec
 
 from agent.core.faults import SpecNotWritten, SpecUnreadable
+from kit.files import replace_file
 from wire.spec import NodeSpec
 
 
@@ -44,27 +43,8 @@ class DiskSpecFile:
             raise SpecUnreadable(f"cannot read the node's spec in {self._path}: {error}") from error
 
     def _write(self, data: bytes) -> None:
-        folder = self._path.parent
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=folder)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(name).replace(self._path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
-            _sync_folder(folder)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(self._path, data)
         except OSError as error:
             raise SpecNotWritten(f"cannot write the node's spec to {self._path}: {error}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

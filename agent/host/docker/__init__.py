@@ -1,1 +1,1 @@
-"""The container engine as an adapter: lifecycle through the SDK, lists and streams over the engine's socket."""
+"""The container engine as an adapter: every call and stream goes over its socket, on the loop."""

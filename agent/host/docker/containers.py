@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from agent.core.faults import (
@@ -19,13 +19,9 @@ from agent.core.faults import (
     NotOurs,
     StartFailed,
 )
-from agent.host.docker.calls import EngineCalls
 from agent.host.docker.session import EngineSession
 from agent.model.engine import Container, ContainerSpec
 from agent.rules.engine_containers import NODE_LABEL, identify_run, parse_container, render_config
-
-if TYPE_CHECKING:
-    from docker import APIClient
 
 _INSPECTS_AT_ONCE = 8
 _CREATE_TRIES = 3
@@ -35,11 +31,8 @@ _NETWORK_GONE = re.compile(r"network \S+ not found", re.IGNORECASE)
 class EngineContainers:
     """Operations on the containers that carry `moorage.node=<node_id>`."""
 
-    def __init__(
-        self, session: EngineSession, calls: EngineCalls, *, node_id: str, log_max_bytes: int, log_files: int
-    ) -> None:
+    def __init__(self, session: EngineSession, *, node_id: str, log_max_bytes: int, log_files: int) -> None:
         self._session = session
-        self._calls = calls
         self._node_id = node_id
         self._log_max_bytes = log_max_bytes
         self._log_files = log_files
@@ -70,13 +63,11 @@ class EngineContainers:
             spec, node_id=self._node_id, log_max_bytes=self._log_max_bytes, log_files=self._log_files
         )
 
-        def create(client: APIClient) -> dict[str, Any]:
-            answer: dict[str, Any] = client.create_container_from_config(config, spec.name)  # type: ignore[no-untyped-call]
-            return answer
-
         for _ in range(_CREATE_TRIES):
             try:
-                answer = await self._calls.run(doing, create)
+                answer = await self._session.call(
+                    "POST", "/containers/create", doing=doing, params={"name": spec.name}, body=config
+                )
             except EngineRefused as refused:
                 if refused.engine_status == 404 and "no such image" in refused.reason.lower():
                     raise ImageNotFound(f"cannot {doing}: the engine has no image {spec.image}") from refused
@@ -95,7 +86,7 @@ class EngineContainers:
         await self.inspect(container_id, doing=doing)
         self.forget(container_id)
         try:
-            await self._calls.run(doing, lambda client: client.start(container_id))
+            await self._session.call("POST", f"/containers/{container_id}/start", doing=doing)
         except EngineRefused as refused:
             if refused.engine_status == 404 and "no such container" in refused.reason.lower():
                 raise ContainerGone(refused.message) from refused
@@ -106,7 +97,7 @@ class EngineContainers:
             self.forget(container_id)
 
     async def stop(self, container_id: str, *, grace_seconds: int) -> None:
-        """SIGTERM, then SIGKILL after the grace; waits on the loop, since a grace may be long and threads are few."""
+        """SIGTERM, then SIGKILL after the grace; returns when it has ended."""
         doing = f"stop container {container_id[:12]}"
         try:
             await self.inspect(container_id, doing=doing)
@@ -130,7 +121,9 @@ class EngineContainers:
         doing = f"remove container {container_id[:12]}"
         try:
             await self.inspect(container_id, doing=doing)
-            await self._calls.run(doing, lambda client: client.remove_container(container_id, v=True, force=True))
+            await self._session.call(
+                "DELETE", f"/containers/{container_id}", doing=doing, params={"v": "1", "force": "1"}
+            )
         except ContainerGone:
             return
         except EngineRefused as refused:
@@ -165,11 +158,16 @@ class EngineContainers:
             if await self._has_network(name):
                 return
             try:
-                await self._calls.run(
-                    doing,
-                    lambda client: client.create_network(
-                        name, driver="bridge", check_duplicate=True, labels={NODE_LABEL: self._node_id}
-                    ),
+                await self._session.call(
+                    "POST",
+                    "/networks/create",
+                    doing=doing,
+                    body={
+                        "Name": name,
+                        "Driver": "bridge",
+                        "CheckDuplicate": True,
+                        "Labels": {NODE_LABEL: self._node_id},
+                    },
                 )
             except EngineRefused as refused:
                 if refused.engine_status != 409 or not await self._has_network(name):

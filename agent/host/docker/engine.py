@@ -5,26 +5,30 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 from agent.host.docker.builds import EngineBuilds
-from agent.host.docker.calls import EngineCalls
 from agent.host.docker.containers import EngineContainers
 from agent.host.docker.events import EngineEvents
+from agent.host.docker.execs import EngineExecs
 from agent.host.docker.images import EngineImages
+from agent.host.docker.load import CallLoad
 from agent.host.docker.logs import EngineLogs
 from agent.host.docker.session import EngineSession
-from agent.model.engine import Container, ContainerSpec, EngineEvent, EngineInfo, HeldImage, Image, RawLine
+from agent.host.processes import ProcessTable
+from agent.model.engine import Container, ContainerSpec, EngineEvent, EngineInfo, HeldImage, Image, LoggedLine
 from kit.clock import Clock
 
 
 class DockerEngine:
     """Fulfils `agent.core.ports.Engine` with the Docker Engine that listens on the unix socket.
 
-    Logs of containers are kept in `log_files` files of `log_max_bytes` each. SDK calls run in `threads` threads; a call
-    ends within `call_timeout_seconds`, a stop within its grace beyond that. `jitter` gives numbers from 0 to 1. It has
-    to be closed, and its parts start with the first call, on that call's loop.
+    Logs of containers are kept in `log_files` files of `log_max_bytes` each. A call
+    ends within `call_timeout_seconds`, a stop within its grace beyond that. `jitter` gives numbers from 0 to 1, and
+    `admit_pull` raises for what must not be pulled. With `log_by_file` logs are read from the engine's own files where
+    they are in reach. It has to be closed, and its parts start with the first call, on
+    that call's loop.
     """
 
     def __init__(
@@ -35,20 +39,31 @@ class DockerEngine:
         clock: Clock,
         log_max_bytes: int = 20 * 1024 * 1024,
         log_files: int = 3,
-        threads: int = 8,
         call_timeout_seconds: float = 30.0,
         jitter: Callable[[], float] = random.random,
+        proc_dir: Path = Path("/proc"),
+        admit_pull: Callable[[str], Awaitable[None]] | None = None,
+        log_by_file: bool = True,
     ) -> None:
         self._session = EngineSession(socket, call_timeout_seconds=call_timeout_seconds)
-        self._calls = EngineCalls(self._session, threads=threads)
         self._containers = EngineContainers(
-            self._session, self._calls, node_id=node_id, log_max_bytes=log_max_bytes, log_files=log_files
+            self._session, node_id=node_id, log_max_bytes=log_max_bytes, log_files=log_files
         )
-        self._images = EngineImages(self._session, self._calls)
+        self._images = EngineImages(self._session)
         self._builds = EngineBuilds(self._session, node_id=node_id)
         self._events = EngineEvents(self._session, node_id=node_id, clock=clock, jitter=jitter)
-        self._logs = EngineLogs(self._session, self._containers)
+        self._logs = EngineLogs(self._session, self._containers, by_file=log_by_file)
+        self.shells = EngineExecs(
+            self._session, self._containers, processes=ProcessTable(proc_dir, clock=clock), clock=clock
+        )
+        """Opens consoles."""
         self._drivers: tuple[str, EngineInfo] | None = None
+        self._admit_pull = admit_pull
+
+    @property
+    def load(self) -> CallLoad:
+        """The calls that are under way, and how long they took."""
+        return self._session.load
 
     async def fetch_info(self) -> EngineInfo:
         version = await self._session.fetch_version()
@@ -97,8 +112,13 @@ class DockerEngine:
         login: tuple[str, str] | None,
         timeout_seconds: float,
         progress: Callable[[str], None] | None = None,
+        bearer: str | None = None,
     ) -> Image:
-        return await self._images.pull(reference, login=login, timeout_seconds=timeout_seconds, progress=progress)
+        if self._admit_pull is not None:
+            await self._admit_pull(reference)
+        return await self._images.pull(
+            reference, login=login, timeout_seconds=timeout_seconds, progress=progress, bearer=bearer
+        )
 
     async def push_image(self, reference: str, *, login: tuple[str, str] | None, timeout_seconds: float) -> str:
         return await self._images.push(reference, login=login, timeout_seconds=timeout_seconds)
@@ -132,10 +152,9 @@ class DockerEngine:
 
     def read_log(
         self, container_id: str, *, tail: int | None, since: dt.datetime | None, follow: bool
-    ) -> AsyncGenerator[RawLine]:
+    ) -> AsyncGenerator[list[LoggedLine]]:
         return self._logs.read(container_id, tail=tail, since=since, follow=follow)
 
     async def close(self) -> None:
         """Close every connection; streams that are open end with EngineUnavailable."""
         await self._session.close()
-        await self._calls.close()

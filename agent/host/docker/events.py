@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
+import contextlib
 import datetime as dt
 import json
 import logging
 from collections.abc import AsyncGenerator, Callable
+from typing import Any
 
 from agent.core.faults import EngineRefused, EngineUnavailable
 from agent.host.docker.images import read_records
 from agent.host.docker.session import EngineSession
 from agent.model.engine import EngineEvent, EventKind
+from agent.rules.containers import name_network
 from agent.rules.engine_containers import NODE_LABEL
-from agent.rules.engine_events import parse_event, parse_event_nanoseconds, render_since
+from agent.rules.engine_events import FILTERS, parse_event, parse_event_nanoseconds, render_since
 from kit.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -21,14 +25,29 @@ _log = logging.getLogger(__name__)
 _REMEMBERED_EVENTS = 1024
 _FIRST_DELAY_SECONDS = 0.1
 _LONGEST_DELAY_SECONDS = 5.0
+_SILENT_SECONDS = 60.0
+"""A stream on which nothing came for so long is opened anew: one that has died makes no sound either."""
 
 
 class EngineEvents:
-    """Watches the containers that carry `moorage.node=<node_id>`; `jitter` gives numbers from 0 to 1."""
+    """Watches the containers that carry `moorage.node=<node_id>`, and who leaves their network.
 
-    def __init__(self, session: EngineSession, *, node_id: str, clock: Clock, jitter: Callable[[], float]) -> None:
+    `jitter` gives numbers from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        session: EngineSession,
+        *,
+        node_id: str,
+        clock: Clock,
+        jitter: Callable[[], float],
+        silent_seconds: float = _SILENT_SECONDS,
+    ) -> None:
         self._session = session
         self._node_id = node_id
+        self._network = name_network(node_id)
+        self._silent_seconds = silent_seconds
         self._clock = clock
         self._jitter = jitter
 
@@ -42,7 +61,7 @@ class EngineEvents:
             opened_at: float | None = None
             params = {
                 "since": render_since(since_nanoseconds),
-                "filters": json.dumps({"type": ["container"], "label": [f"{NODE_LABEL}={self._node_id}"]}),
+                "filters": json.dumps(FILTERS),
             }
             try:
                 async with self._session.open(
@@ -56,18 +75,21 @@ class EngineEvents:
                     if failures:
                         _log.info("engine events found again")
                     yield EngineEvent(kind=EventKind.RESYNC, at=self._clock.now(), container_id=None)
-                    async for record in read_records(response):
-                        event = parse_event(record, label=NODE_LABEL, value=self._node_id)
-                        nanoseconds = parse_event_nanoseconds(record)
-                        if event is None or nanoseconds is None or event.container_id is None:
-                            continue
-                        failures = 0
-                        since_nanoseconds = nanoseconds
-                        key = (nanoseconds, event.container_id, event.kind)
-                        if key not in seen:
-                            seen.append(key)
-                            yield event
+                    async with contextlib.aclosing(read_records(response)) as records:
+                        while (record := await self._take(records)) is not None:
+                            event = parse_event(record, label=NODE_LABEL, value=self._node_id, network=self._network)
+                            nanoseconds = parse_event_nanoseconds(record)
+                            if event is None or nanoseconds is None or event.container_id is None:
+                                continue
+                            failures = 0
+                            since_nanoseconds = nanoseconds
+                            key = (nanoseconds, event.container_id, event.kind)
+                            if key not in seen:
+                                seen.append(key)
+                                yield event
                 why = "the engine closed the stream"
+            except TimeoutError:
+                continue
             except (EngineUnavailable, EngineRefused) as error:
                 why = error.message
             if opened_at is not None and self._clock.monotonic() - opened_at > _LONGEST_DELAY_SECONDS:
@@ -78,6 +100,11 @@ class EngineEvents:
                 _log.warning("engine events lost", extra={"reason": why})
             failures += 1
             await self._clock.sleep(delay_seconds)
+
+    async def _take(self, records: AsyncGenerator[dict[str, Any]]) -> dict[str, Any] | None:
+        """The next record, None at the end; TimeoutError when there was none for long."""
+        async with asyncio.timeout(self._silent_seconds):
+            return await anext(records, None)
 
 
 def to_nanoseconds(moment: dt.datetime) -> int:

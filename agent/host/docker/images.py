@@ -13,7 +13,6 @@ from urllib.parse import quote
 import aiohttp
 
 from agent.core.faults import EngineRefused, ImageNotFound, PullFailed, PushFailed, RegistryDenied
-from agent.host.docker.calls import EngineCalls
 from agent.host.docker.session import EngineSession
 from agent.model.engine import HeldImage, Image
 from agent.rules.engine_containers import NODE_LABEL
@@ -27,9 +26,8 @@ _Login = tuple[str, str] | None
 class EngineImages:
     """Operations on the engine's images."""
 
-    def __init__(self, session: EngineSession, calls: EngineCalls) -> None:
+    def __init__(self, session: EngineSession) -> None:
         self._session = session
-        self._calls = calls
 
     async def find(self, reference: str) -> Image | None:
         """The image that the reference names, or None."""
@@ -58,15 +56,23 @@ class EngineImages:
                 ),
                 node_id=(row.get("Labels") or {}).get(NODE_LABEL, ""),
                 created_at=dt.datetime.fromtimestamp(row["Created"], dt.UTC),
+                size_bytes=row["Size"],
             )
             for row in listed
         )
 
     async def pull(
-        self, reference: str, *, login: _Login, timeout_seconds: float, progress: Callable[[str], None] | None
+        self,
+        reference: str,
+        *,
+        login: _Login,
+        timeout_seconds: float,
+        progress: Callable[[str], None] | None,
+        bearer: str | None,
     ) -> Image:
         """Pull it and return it."""
         doing = f"pull image {reference}"
+        secret = bearer or (login[1] if login else None)
         repository, tag = split_reference(reference)
         lines = ProgressLines()
         try:
@@ -76,16 +82,16 @@ class EngineImages:
                     "/images/create",
                     doing=doing,
                     params={"fromImage": repository, "tag": tag},
-                    headers=_authenticate(reference, login),
+                    headers=_authenticate(reference, login, bearer=bearer),
                 ) as response:
                     async for record in read_records(response):
                         if (sentence := find_error(record)) is not None:
-                            _raise_pull(doing, sentence, login=login)
+                            _raise_pull(doing, sentence, secret=secret)
                         for line in lines.feed(record):
                             if progress is not None:
                                 progress(line)
         except EngineRefused as refused:
-            _raise_pull(doing, refused.reason, login=login)
+            _raise_pull(doing, refused.reason, secret=secret)
         except TimeoutError as error:
             raise PullFailed(f"cannot {doing}: it did not arrive within {timeout_seconds:g} s") from error
         image = await self.find(reference)
@@ -105,7 +111,7 @@ class EngineImages:
                     f"/images/{_quoted(repository)}/push",
                     doing=doing,
                     params={"tag": tag},
-                    headers=_authenticate(reference, login),
+                    headers=_authenticate(reference, login, bearer=None),
                 ) as response:
                     async for record in read_records(response):
                         if (sentence := find_error(record)) is not None:
@@ -126,7 +132,9 @@ class EngineImages:
         repository, tag = split_reference(reference)
         doing = f"tag image {image_id} as {reference}"
         try:
-            await self._calls.run(doing, lambda client: client.tag(image_id, repository, tag, force=True))
+            await self._session.call(
+                "POST", f"/images/{_quoted(image_id)}/tag", doing=doing, params={"repo": repository, "tag": tag}
+            )
         except EngineRefused as refused:
             if refused.engine_status == 404:
                 raise ImageNotFound(f"cannot {doing}: {refused.reason}") from refused
@@ -135,7 +143,7 @@ class EngineImages:
     async def remove(self, reference: str) -> None:
         """Remove the reference, and the image with its last one; never by force."""
         try:
-            await self._calls.run(f"remove image {reference}", lambda client: client.remove_image(reference))
+            await self._session.call("DELETE", f"/images/{_quoted(reference)}", doing=f"remove image {reference}")
         except EngineRefused as refused:
             if refused.engine_status not in {404, 409}:
                 raise
@@ -155,10 +163,12 @@ def _quoted(reference: str) -> str:
     return quote(reference, safe="/:@")
 
 
-def _authenticate(reference: str, login: _Login) -> dict[str, str]:
+def _authenticate(reference: str, login: _Login, *, bearer: str | None) -> dict[str, str]:
     # The engine wants the header on a push even when it says nothing.
     said: dict[str, str] = {}
-    if login is not None:
+    if bearer is not None:
+        said = {"registrytoken": bearer, "serveraddress": find_registry(reference)}
+    elif login is not None:
         said = {"username": login[0], "password": login[1], "serveraddress": find_registry(reference)}
     return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(said).encode()).decode()}
 
@@ -171,13 +181,13 @@ def _find_digest(record: dict[str, Any]) -> str | None:
             return None
 
 
-def _raise_pull(doing: str, sentence: str, *, login: _Login) -> NoReturn:
+def _raise_pull(doing: str, sentence: str, *, secret: str | None) -> NoReturn:
     faults: dict[Refused, type[Fault]] = {
         Refused.DENIED: RegistryDenied,
         Refused.MISSING: ImageNotFound,
         Refused.OTHER: PullFailed,
     }
-    raise faults[decide_refusal(sentence)](f"cannot {doing}: {hide_secret(sentence, login[1] if login else None)}")
+    raise faults[decide_refusal(sentence)](f"cannot {doing}: {hide_secret(sentence, secret)}")
 
 
 def _raise_push(doing: str, sentence: str, *, login: _Login) -> NoReturn:

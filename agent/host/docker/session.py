@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 
 from agent.core.faults import EngineRefused, EngineUnavailable
+from agent.host.docker.load import CallLoad
 from agent.rules.api_version import choose_api_version
 
 _CONNECT_SECONDS = 5.0
@@ -27,6 +28,7 @@ class EngineSession:
     def __init__(self, socket: Path, *, call_timeout_seconds: float) -> None:
         self.socket = socket
         self.call_timeout_seconds = call_timeout_seconds
+        self.load = CallLoad()
         self._session: aiohttp.ClientSession | None = None
         self._version: str | None = None
         self._closed = False
@@ -38,13 +40,22 @@ class EngineSession:
         *,
         doing: str,
         params: Mapping[str, str] | None = None,
+        body: Any = None,
         timeout_seconds: float | None = None,
     ) -> Any:
-        """The JSON of the answer, None for an empty one; raises EngineRefused for 400 and above, EngineUnavailable."""
+        """The JSON of the answer, None for an empty one; raises EngineRefused for 400 and above, EngineUnavailable.
+
+        `body` is sent as JSON.
+        """
         seconds = timeout_seconds or self.call_timeout_seconds
+        data = None if body is None else json.dumps(body).encode()
+        headers = None if body is None else {"Content-Type": "application/json"}
         try:
-            async with asyncio.timeout(seconds):
-                async with self.open(method, path, doing=doing, params=params) as response:
+            with self.load.measured():
+                async with (
+                    asyncio.timeout(seconds),
+                    self.open(method, path, doing=doing, params=params, headers=headers, data=data) as response,
+                ):
                     body = await response.read()
         except TimeoutError as error:
             raise self.unavailable(doing, f"no answer within {seconds:g} s") from error
@@ -62,7 +73,7 @@ class EngineSession:
         doing: str,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        data: AsyncIterable[bytes] | None = None,
+        data: AsyncIterable[bytes] | bytes | None = None,
         head_timeout_seconds: float | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer while its body is still to be read; leaving closes the connection unless all was read."""

@@ -5,20 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from agent.core.faults import IngressUnavailable
 from agent.host.haproxy import config
+from agent.host.haproxy.certificates import CertificateFiles, parse_crt_list, render_crt_list
 from agent.host.haproxy.commands import (
     SHOW_SESSIONS,
     accepts_reply,
+    parse_activity,
     parse_observed,
+    parse_process,
     parse_sessions,
     render_command,
+    show_activity,
     show_commands,
     show_sessions,
 )
 from agent.host.haproxy.files import read_text, write_changed
+from agent.host.haproxy.identity import find_identity, write_identity
+from agent.host.haproxy.ports import find_taken, list_hosts
 from agent.host.haproxy.runtime import MasterSocket, RuntimeSocket
+from agent.model.identity import Identity
 from agent.model.ingress import (
     ApplyResult,
     Backend,
@@ -29,14 +37,17 @@ from agent.model.ingress import (
     IngressState,
     Plan,
     Process,
+    RouteActivity,
 )
-from agent.rules.ingress import fresh_pool, place_routes, plan_growth, plan_ingress, screen_state
+from agent.rules.ingress import drop_peers, find_held, fresh_pool, place_routes, plan_growth, plan_ingress, screen_state
+from agent.rules.tcp_ports import drop_ports, find_port, list_open_ports, list_ports
 from kit.clock import Clock
 
 _log = logging.getLogger(__name__)
 
 _RELOAD_POLL_SECONDS = 0.05
 _RELOAD_SEEN = 3
+_BATCH = 200
 _DELETE_AGAIN_SECONDS = (0.01, 0.05)
 """A server in maintenance can be deleted once each thread of HAProxy has closed its idle connections, which is soon."""
 
@@ -64,16 +75,19 @@ class HaproxyIngress:
         self._clock = clock
         self._pool_size = pool_size
         self._reload_seconds = reload_seconds
-        self._runtime = RuntimeSocket(paths.admin_socket, deadline_seconds=deadline_seconds)
+        self._runtime = RuntimeSocket(paths.admin_socket, master=paths.master_socket, deadline_seconds=deadline_seconds)
+        self._certificates = CertificateFiles(paths.certificates)
         self._master = MasterSocket(paths.master_socket, clock=clock, deadline_seconds=deadline_seconds)
         self._changing = asyncio.Lock()
 
-    async def prepare(self) -> None:
-        """Write what HAProxy needs to start, keeping the state of last time; a running one reloads a changed base file.
+    async def prepare(self, identity: Identity | None = None) -> None:
+        """Write what HAProxy needs to start, keeping the last state; a running one reloads a changed base file.
 
-        Call it when the agent starts and when the certificate list gets its first entry or loses its last.
+        Other nodes are spoken to under the `identity` given last, which is kept.
         """
         async with self._changing:
+            if identity is not None and self._settings.peer_bind is not None:
+                await asyncio.to_thread(write_identity, self._paths, identity)
             if not await asyncio.to_thread(self._write_base):
                 return
             try:
@@ -86,27 +100,44 @@ class HaproxyIngress:
         *replies, stat = await self._runtime.ask([*show_commands(self._paths), SHOW_SESSIONS])
         return parse_observed(replies, stat)
 
+    async def identify(self) -> Process:
+        (info,) = await self._runtime.ask(["show info"])
+        return parse_process(info)
+
     async def apply(self, wanted: IngressState) -> ApplyResult:
-        reserved = (self._settings.control_domain,) if self._settings.control_domain else ()
-        wanted, refused = screen_state(wanted, reserved)
+        wanted, refused = screen_state(wanted)
+        if self._settings.https_bind is None and wanted.certificates:
+            refused += ("cannot serve hosts over TLS: HTTPS has no port here",)
+            wanted = replace(wanted, certificates=())
+        if not await asyncio.to_thread(self._knows_nodes):
+            wanted = drop_peers(wanted)
         async with self._changing:
+            wanted, bad = await asyncio.to_thread(self._certificates.accept, wanted)
+            refused += bad
+            asked = wanted
             try:
                 observed, plan = await self._plan(wanted)
             except IngressUnavailable:
+                # What keeps a port from a proxy that does not run would keep the proxy from its start.
+                wanted, _ = await asyncio.to_thread(self._drop_taken, wanted, list_ports(wanted.routes))
                 await asyncio.to_thread(self._write_for_next_start, wanted)
                 raise
+            opened = list_open_ports(observed.backends)
             failed: tuple[str, ...] = ()
+            if new := list_ports(wanted.routes) - opened:
+                wanted, failed = await asyncio.to_thread(self._drop_taken, wanted, new)
+                plan = plan_ingress(wanted, observed)
             reloaded = False
-            if plan.unplaced:
+            if plan.unplaced or opened != list_ports(wanted.routes):
                 try:
-                    await self._grow(wanted, observed)
+                    await self._grow(wanted, observed, unplaced=plan.unplaced)
                     _, plan = await self._plan(wanted)
                     reloaded = True
                 except IngressUnavailable as fault:
                     # The routes that have their place are served all the same; the files wait for the next start.
-                    failed = (f"cannot place {', '.join(plan.unplaced)}: {fault.message}",)
+                    failed += (f"cannot place {', '.join(plan.unplaced) or 'closed ports'}: {fault.message}",)
             else:
-                size = max(len(observed.backends), self._pool_size)
+                size = max(observed.pool_size, self._pool_size)
                 await asyncio.to_thread(self._write_state, wanted, plan.placement, size)
             refusals, kept = await self._carry_out(plan)
             failed += refusals
@@ -114,6 +145,7 @@ class HaproxyIngress:
         if plan.commands or refused:
             _log.info("ingress changed", extra={"commands": len(plan.commands), "refused": refused, "failed": failed})
         return ApplyResult(
+            screened=asked,
             commands=len(plan.commands),
             reloaded=reloaded,
             lingering=tuple(sorted(lingering)),
@@ -125,6 +157,14 @@ class HaproxyIngress:
         (stat,) = await self._runtime.ask([SHOW_SESSIONS])
         now, old = parse_sessions(stat), await self._master.old_sessions()
         return {name: now.get(name, 0) + old.get(name, 0) for name in names}
+
+    async def read_activity(self) -> Mapping[str, RouteActivity]:
+        """What is open on each route by its key, and how long ago the last request began."""
+        return parse_activity(await self._runtime.ask(show_activity(self._paths)))
+
+    async def read_old_sessions(self) -> Mapping[str, int]:
+        """Open sessions by server in processes that finish after a reload."""
+        return await self._master.old_sessions()
 
     async def _plan(self, wanted: IngressState) -> tuple[IngressObserved, Plan]:
         """What is served and the plan from there; sessions are asked for only where a server is to go."""
@@ -140,7 +180,9 @@ class HaproxyIngress:
     async def _carry_out(self, plan: Plan) -> tuple[tuple[str, ...], set[str]]:
         """The sentences about what was refused, and the servers that could not be deleted yet."""
         first = [command for command in plan.commands if not isinstance(command, FreeBackend)]
-        failures = await self._run(first)
+        failures: list[tuple[Command, str]] = []
+        for start in range(0, len(first), _BATCH):
+            failures += await self._run(first[start : start + _BATCH])
         kept = [command for command, _ in failures if isinstance(command, DeleteServer)]
         for pause_seconds in _DELETE_AGAIN_SECONDS:
             if not kept:
@@ -157,18 +199,23 @@ class HaproxyIngress:
         asked = [(command, line) for command in commands for line in render_command(command, self._paths)]
         replies = await self._runtime.ask([line for _, line in asked])
         return [
-            (command, f"cannot {line.partition(' pool-max-conn')[0]}: {reply}")
+            (command, f"cannot {line.partition(chr(10))[0].partition(' pool-max-conn')[0]}: {reply}")
             for (command, line), reply in zip(asked, replies, strict=True)
             if not accepts_reply(line, reply)
         ]
 
-    async def _grow(self, wanted: IngressState, observed: IngressObserved) -> None:
-        """Have a HAProxy with a larger pool, by a reload in which it takes the whole state from the files."""
+    async def _grow(self, wanted: IngressState, observed: IngressObserved, *, unplaced: Collection[str]) -> None:
+        """Have a HAProxy with the wanted ports, and with a larger pool if it is too small for the `unplaced`.
+
+        It reloads for this, and takes the whole state from the files.
+        """
         keys = [route.key for route in wanted.routes]
-        size = plan_growth(keys, len(observed.backends))
+        size = observed.pool_size
+        if any(find_port(key) is None for key in unplaced):
+            size = plan_growth(keys, size)
         held = {b.name: b.key for b in observed.backends if b.key is not None}
-        placement, _ = place_routes(keys, _pool(held, keys, size))
-        _log.info("ingress pool grows", extra={"backends": size})
+        placement, _ = place_routes(keys, _pool(held, wanted, size))
+        _log.info("ingress reloads", extra={"backends": size, "ports": sorted(list_ports(wanted.routes))})
         await asyncio.to_thread(self._write_state, wanted, placement, size)
         await self._reload(observed.process)
 
@@ -194,40 +241,60 @@ class HaproxyIngress:
         names = {server.name for route in wanted.routes for server in route.servers}
         return {name for name, count in (await self._master.old_sessions()).items() if count and name not in names}
 
+    def _knows_nodes(self) -> bool:
+        return self._settings.peer_bind is not None and find_identity(self._paths) is not None
+
     def _write_base(self) -> bool:
-        crt_list = self._settings.crt_list
-        tls = crt_list is not None and bool((read_text(crt_list) or "").strip())
         self._paths.run.mkdir(mode=0o755, parents=True, exist_ok=True)
         for path, text in (
-            (self._paths.pool, config.render_pool(IngressState(), {}, self._pool_size)),
+            (self._paths.pool, self._render_pool(IngressState(), {}, self._pool_size)),
             (self._paths.keys, ""),
             (self._paths.hosts, ""),
+            (self._paths.secured, ""),
+            (self._paths.peers, ""),
+            (self._paths.crt_list, ""),
         ):
             if read_text(path) is None:
                 write_changed({path: text})
-        return write_changed({self._paths.base: config.render_base(self._paths, self._settings, tls=tls)})
+        base = config.render_base(self._paths, self._settings, identity=find_identity(self._paths))
+        return write_changed({self._paths.base: base})
 
     def _write_for_next_start(self, wanted: IngressState) -> None:
         keys = [route.key for route in wanted.routes]
         size = max(config.parse_pool_size(read_text(self._paths.pool) or ""), self._pool_size)
         held = config.parse_keys(read_text(self._paths.keys) or "")
-        placement, unplaced = place_routes(keys, _pool(held, keys, size))
+        placement, unplaced = place_routes(keys, _pool(held, wanted, size))
         if unplaced:
             size = plan_growth(keys, size)
-            placement, _ = place_routes(keys, _pool(held, keys, size))
+            placement, _ = place_routes(keys, _pool(held, wanted, size))
         self._write_state(wanted, placement, size)
 
     def _write_state(self, wanted: IngressState, placement: Mapping[str, str], size: int) -> None:
         # Backends before the maps that lead to them, for a HAProxy that starts between two of the files.
+        listed = parse_crt_list(read_text(self._paths.crt_list) or "")
+        held = find_held(wanted, {name: host for name, host in listed.items() if self._certificates.has(name)})
         write_changed(
             {
-                self._paths.pool: config.render_pool(wanted, placement, size),
+                self._paths.crt_list: render_crt_list(self._paths.certificates, held.items()),
+                self._paths.secured: config.render_secured(held.values()),
+                self._paths.peers: config.render_peers(wanted.peers),
+                self._paths.pool: self._render_pool(wanted, placement, size),
                 self._paths.keys: config.render_keys(wanted, placement),
                 self._paths.hosts: config.render_hosts(wanted, placement),
             }
         )
+        self._certificates.drop_others(held)
+
+    def _render_pool(self, wanted: IngressState, placement: Mapping[str, str], size: int) -> str:
+        return config.render_pool(wanted, placement, size, paths=self._paths, bind=self._settings.http_bind)
+
+    def _drop_taken(self, wanted: IngressState, ports: Collection[int]) -> tuple[IngressState, tuple[str, ...]]:
+        """The state without those of the ports that others have here: a port costs nothing but itself."""
+        taken = find_taken(sorted(ports), hosts=list_hosts(self._settings.http_bind))
+        sentences = tuple(f"cannot listen on port {port}: another program of this host has it" for port in taken)
+        return drop_ports(wanted, taken), sentences
 
 
-def _pool(held: Mapping[str, str], keys: Collection[str], size: int) -> tuple[Backend, ...]:
-    wanted = set(keys)
-    return fresh_pool({key: name for name, key in held.items() if key in wanted}, size)
+def _pool(held: Mapping[str, str], wanted: IngressState, size: int) -> tuple[Backend, ...]:
+    keys = {route.key for route in wanted.routes}
+    return fresh_pool({key: name for name, key in held.items() if key in keys}, size, routes=wanted.routes)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
+
+from kit.files import replace_file
 
 
 def write_changed(files: Mapping[Path, str]) -> bool:
@@ -12,7 +13,8 @@ def write_changed(files: Mapping[Path, str]) -> bool:
     changed = False
     for path, text in files.items():
         if read_text(path) != text:
-            _replace(path, text)
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            replace_file(path, text.encode(), mode=0o644)
             changed = True
     return changed
 
@@ -23,14 +25,3 @@ def read_text(path: Path) -> str | None:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    # The agent and its `ingress` command may write at the same moment, each a whole file under a name of its own.
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with fresh.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

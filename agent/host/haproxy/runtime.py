@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,31 +13,52 @@ from agent.host.haproxy.commands import SHOW_SESSIONS, parse_old_workers, parse_
 from kit.clock import Clock
 
 _PROMPT = "\n> "
+_MASTER_PROMPT = re.compile(r"\n\d+> ")
+_PAYLOAD_PROMPT = re.compile(r"^(?:\+ )+")
 _LARGEST_READ = 1 << 18
 _MASTER_AGAIN_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 class RuntimeSocket:
-    """Asks the worker; commands of one batch are carried out in order on one connection."""
+    """Asks the worker; commands of one batch are carried out in order on one connection.
 
-    def __init__(self, path: Path, *, deadline_seconds: float = 5.0) -> None:
+    Where its socket is gone from the disk the worker is reached through that of the master, if it is given.
+    """
+
+    def __init__(self, path: Path, *, master: Path | None = None, deadline_seconds: float = 5.0) -> None:
         self._path = path
+        self._master = master
         self._deadline_seconds = deadline_seconds
 
     async def ask(self, lines: Sequence[str]) -> list[str]:
-        """The answer to each line, without surrounding white space; IngressUnavailable when not all come in time."""
-        for line in lines:
-            if not line.isprintable() or ";" in line:
-                raise ValueError(f"cannot send {line!r} to HAProxy: it is not one plain command")
+        """The answer to each line, without surrounding white space; IngressUnavailable when not all come in time.
+
+        A line that ends in `<<` before its first newline carries the text behind that, in which no line is empty.
+        """
+        asked = [_check_line(line) for line in lines]
         if not lines:
             return []
-        text = await exchange(self._path, "\n".join(["prompt", *lines, "quit", ""]), self._deadline_seconds)
-        replies = [reply.strip() for reply in text.split(_PROMPT)[1:-1]]
+        try:
+            text = await exchange(self._path, "\n".join(["prompt", *asked, "quit", ""]), self._deadline_seconds)
+            answers = text.split(_PROMPT)
+        except IngressUnavailable as fault:
+            if self._master is None or not isinstance(fault.__cause__, ConnectionRefusedError | FileNotFoundError):
+                raise
+            answers = await self._ask_through_master(asked, fault)
+        replies = [_PAYLOAD_PROMPT.sub("", reply).strip() for reply in answers[1:-1]]
         if len(replies) != len(lines):
             raise IngressUnavailable(
                 f"cannot run {len(lines)} commands on HAProxy: it answered {len(replies)} and closed the connection"
             )
         return replies
+
+    async def _ask_through_master(self, asked: Sequence[str], fault: IngressUnavailable) -> list[str]:
+        assert self._master is not None
+        try:
+            text = await exchange(self._master, "\n".join(["prompt", "@1", *asked, "quit", ""]), self._deadline_seconds)
+        except IngressUnavailable:
+            raise fault from fault.__cause__
+        return _MASTER_PROMPT.split(text.replace("master> ", "\n", 1))
 
 
 class MasterSocket:
@@ -77,6 +99,18 @@ class MasterSocket:
                     raise
             await self._clock.sleep(pause_seconds)
         return await exchange(self._path, text, self._deadline_seconds, half_close=True)
+
+
+def _check_line(line: str) -> str:
+    """The line as it is sent; ValueError for one that is more than one plain command with its text."""
+    command, _, payload = line.partition("\n")
+    if not command.isprintable() or ";" in command or command.endswith("<<") != bool(payload):
+        raise ValueError(f"cannot send {command!r} to HAProxy: it is not one plain command")
+    if not payload:
+        return line
+    if not payload.endswith("\n") or not payload.replace("\n", "").isprintable() or "\n\n" in payload:
+        raise ValueError(f"cannot send {command!r} to HAProxy: its text is not of plain lines")
+    return line
 
 
 async def exchange(path: Path, text: str, deadline_seconds: float, *, half_close: bool = False) -> str:

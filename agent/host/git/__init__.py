@@ -1,0 +1,1 @@
+"""Repositories cloned on this node, by the git that is installed here."""
