@@ -1,4 +1,4 @@
-"""The agent's command: `moorage-agent run`, `join` and `ingress`."""
+"""The agent's command: `moorage-agent run`, `join`, `ingress` and `doctor`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from pathlib import Path
 import uvloop
 
 from agent.core.faults import NotEnrolled
-from agent.daemon import enrol, prepare_ingress, run_agent
+from agent.daemon import enrol, make_doctor, prepare_ingress, run_agent
 from agent.settings import PREFIX, Settings
+from kit.doctor.findings import DEADLINE_SECONDS, examine
+from kit.doctor.report import show
 from kit.faults import Fault
 from kit.logs import set_up_logs
 from kit.settings import SettingsInvalid, read_settings
@@ -31,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     try:
         settings = read_settings(Settings, prefix=PREFIX, environment=os.environ, file=options.config)
+        if options.command == "doctor":
+            return uvloop.run(_examine(settings, as_json=options.json))
         set_up_logs(settings.log_level)
         match options.command:
             case "join":
@@ -60,6 +64,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     join = commands.add_parser("join", parents=[common], help="make this machine a node")
     join.add_argument("--token-file", default="-", help="file that holds the join token; - reads standard input")
     commands.add_parser("ingress", parents=[common], help="write the files that HAProxy starts from")
+    doctor = commands.add_parser("doctor", parents=[common], help="say what is wrong on this host and how to mend it")
+    doctor.add_argument("--json", action="store_true", help="the findings as JSON")
     return parser.parse_args(arguments)
 
 
@@ -67,6 +73,13 @@ def _join(settings: Settings, token_file: str) -> None:
     word = sys.stdin.read() if token_file == "-" else Path(token_file).read_text()
     identity = uvloop.run(enrol(settings, word=word.strip(), host_name=socket.gethostname()))
     print(f"this machine is node {identity.name} ({identity.node_id})")
+
+
+async def _examine(settings: Settings, *, as_json: bool) -> int:
+    findings = await examine(
+        make_doctor(settings, deadline_seconds=DEADLINE_SECONDS).checks(), deadline_seconds=DEADLINE_SECONDS
+    )
+    return show(findings, as_json=as_json)
 
 
 async def _run(settings: Settings) -> None:

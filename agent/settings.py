@@ -47,18 +47,37 @@ class Settings:
     dial_timeout_seconds: float = setting(10.0, "How long dialling controld may take.", unit="s", check=_positive)
 
     docker_socket: Path = setting(Path("/var/run/docker.sock"), "Socket of the container engine.")
-    engine_threads: int = setting(4, "Calls to the container engine at one time.", check=at_least(1))
+    engine_seconds: float = setting(
+        30.0,
+        "How long a call to the container engine may take; pulls, builds and the grace of a stop have their own time.",
+        unit="s",
+        check=_positive,
+    )
+    consoles_at_once: int = setting(64, "Consoles that may run on this node at one time.", check=at_least(1))
     log_max_bytes: int = setting(
         10 * 1024 * 1024, "Size at which a container's log file is rotated.", unit="bytes", check=at_least(64 * 1024)
     )
     log_max_files: int = setting(3, "Rotated log files kept for a container.", check=at_least(1))
+    log_archive_days: float = setting(
+        7.0, "Logs of removed containers are kept for so long.", unit="days", check=_positive
+    )
+    log_archive_service_bytes: int = setting(
+        256 * 1024**2,
+        "Most that they may take on disk for one service, compressed; the oldest go.",
+        unit="bytes",
+        check=at_least(0),
+    )
+    log_archive_bytes: int = setting(
+        2 * 1024**3, "Most that they may take in all, compressed; the oldest go.", unit="bytes", check=at_least(0)
+    )
 
     haproxy_binary: Path = setting(Path("/usr/sbin/haproxy"), "The proxy's program, which checks a new base file.")
     haproxy_dir: Path = setting(
         Path("/var/lib/moorage/haproxy"), "Where the proxy's base file, maps and certificates are kept."
     )
     haproxy_run_dir: Path = setting(
-        Path("/run/moorage"), "Where the proxy's admin, master and access log sockets are made."
+        Path("/run/moorage"),
+        "Where the proxy's admin, master and access log sockets are made, and those that hold keys while a clone runs.",
     )
     haproxy_user: str = setting("", "User that the proxy's worker becomes once its ports are bound; empty: none.")
     haproxy_group: str = setting(
@@ -66,6 +85,9 @@ class Settings:
     )
     http_port: int = setting(80, "Port on which the proxy answers HTTP.", check=_port)
     https_port: int = setting(443, "Port on which the proxy answers HTTPS; 0: none.", check=_port)
+    peer_port: int = setting(
+        7192, "Port on which the proxy takes what other nodes hand over, over mutual TLS; 0: none.", check=_port
+    )
     haproxy_pool: int = setting(512, "Backends declared ahead, one for each routed service.", check=at_least(1))
     requests_kept: int = setting(200, "Newest requests kept for each service.", check=at_least(1))
 
@@ -80,10 +102,15 @@ class Settings:
     build_cpu_millis: int = setting(
         2000, "Most CPU that a build may use, in thousandths of a core.", check=at_least(10)
     )
-    build_timeout_seconds: float = setting(1800.0, "Longest that a build may take.", unit="s", check=_positive)
     builds_at_once: int = setting(2, "Builds and pulls at one time.", check=at_least(1))
     context_max_bytes: int = setting(
-        2 * 1024**3, "Most bytes that a build's context may unpack to.", unit="bytes", check=at_least(1)
+        2 * 1024**3,
+        "Most bytes that a build's context may unpack to; also of a clone, with what git keeps beside it.",
+        unit="bytes",
+        check=at_least(1),
+    )
+    context_max_entries: int = setting(
+        200_000, "Most files that a build's context or a clone may have.", check=at_least(1)
     )
 
     images_kept: int = setting(

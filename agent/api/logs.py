@@ -7,9 +7,10 @@ from contextlib import aclosing
 from agent.core.faults import BadCursor, EngineUnavailable
 from agent.core.logs import Logs
 from kit.clock import Clock
+from kit.faults import Invalid
 from kit.http.ndjson import CONTENT_TYPE, MessageStream
 from kit.http.surface import Ask, Route
-from wire.agent.logs import LogQuery
+from wire.agent.logs import EVENTS, LogQuery
 
 
 class LogRows:
@@ -30,14 +31,17 @@ class LogRows:
                 summary="Logs of a service's replicas on this node",
                 query=LogQuery,
                 stream=CONTENT_TYPE,
-                faults=(BadCursor, EngineUnavailable),
+                faults=(BadCursor, Invalid, EngineUnavailable),
             ),
         )
 
     async def _read(self, ask: Ask) -> object:
         query: LogQuery = ask.query
         self._logs.check(query)
-        async with MessageStream(ask, clock=self._clock) as stream, aclosing(self._logs.read(query)) as batches:
+        prefix = query.frames
+        content_type = CONTENT_TYPE if prefix is None else EVENTS
+        stream = MessageStream(ask, clock=self._clock, content_type=content_type)
+        async with stream, aclosing(self._logs.read(query)) as batches:
             async for batch in batches:
-                await stream.send(batch.encode())
+                await stream.send(batch.encode() if prefix is None else batch.frame(prefix))
             return stream.response

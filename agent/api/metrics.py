@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from agent.core.faults import EngineUnavailable, HostUnreadable
+import datetime as dt
+from typing import Annotated
+
+import msgspec
+
+from agent.core.faults import EngineUnavailable
 from agent.core.metrics import Metrics
 from agent.core.requests import RecentRequests
+from agent.core.usage import Usage
 from agent.model.requests import AccessEntry
 from kit.http.surface import Ask, Route
 from wire.agent import metrics as messages
+from wire.agent.history import HostHistory, ServiceHistory
 from wire.base import Lenient
-from wire.link import HostReport
+
+
+class MetricsQuery(Lenient, frozen=True):
+    """Which service is asked about; absent: all of them."""
+
+    service_id: str | None = None
 
 
 class ServiceQuery(Lenient, frozen=True):
@@ -18,12 +30,26 @@ class ServiceQuery(Lenient, frozen=True):
     service_id: str
 
 
-class MetricRows:
-    """The rows for readings and requests."""
+class HostHistoryQuery(Lenient, frozen=True):
+    """From when on, and how wide the points should be at least."""
 
-    def __init__(self, metrics: Metrics, requests: RecentRequests) -> None:
+    since: Annotated[dt.datetime, msgspec.Meta(tz=True)]
+    step_seconds: int = 10
+
+
+class HistoryQuery(HostHistoryQuery, frozen=True, kw_only=True):
+    """The same, of a service."""
+
+    service_id: str
+
+
+class MetricRows:
+    """The rows for readings, their past and requests."""
+
+    def __init__(self, metrics: Metrics, requests: RecentRequests, usage: Usage) -> None:
         self._metrics = metrics
         self._requests = requests
+        self._usage = usage
 
     def routes(self) -> tuple[Route, ...]:
         """The rows of the table."""
@@ -33,19 +59,28 @@ class MetricRows:
                 path="/metrics",
                 access="controld",
                 handler=self._read_service,
-                summary="Readings of a service's replicas",
-                query=ServiceQuery,
+                summary="Readings of a service's replicas, or of all",
+                query=MetricsQuery,
                 answer=messages.ServiceMetrics,
                 faults=(EngineUnavailable,),
             ),
             Route(
                 method="GET",
-                path="/node",
+                path="/metrics/history",
                 access="controld",
-                handler=self._read_host,
-                summary="Numbers of the node itself",
-                answer=HostReport,
-                faults=(HostUnreadable,),
+                handler=self._list_history,
+                summary="What a service's replicas used lately",
+                query=HistoryQuery,
+                answer=ServiceHistory,
+            ),
+            Route(
+                method="GET",
+                path="/node/history",
+                access="controld",
+                handler=self._list_host_history,
+                summary="What the node used lately",
+                query=HostHistoryQuery,
+                answer=HostHistory,
             ),
             Route(
                 method="GET",
@@ -61,9 +96,12 @@ class MetricRows:
     async def _read_service(self, ask: Ask) -> messages.ServiceMetrics:
         return await self._metrics.read_service(ask.query.service_id)
 
-    async def _read_host(self, ask: Ask) -> HostReport:
-        del ask
-        return await self._metrics.read_host()
+    async def _list_history(self, ask: Ask) -> ServiceHistory:
+        query: HistoryQuery = ask.query
+        return self._usage.list_service(query.service_id, since=query.since, step_seconds=query.step_seconds)
+
+    async def _list_host_history(self, ask: Ask) -> HostHistory:
+        return self._usage.list_host(since=ask.query.since, step_seconds=ask.query.step_seconds)
 
     async def _list_requests(self, ask: Ask) -> messages.RecentRequests:
         entries = self._requests.list(f"svc-{ask.query.service_id}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.api.auth import authenticate_controld, authenticate_nobody
 from agent.api.envelope import Refusal, render_fault
-from kit.http.surface import Route, Surface
+from kit.http.surface import Route, Surface, ToldFaults
 
 _VERSION = "1"
 
@@ -15,24 +15,24 @@ def make_control_surface(*routes: Route) -> Surface:
         name="agent",
         title="Moorage agent",
         version=_VERSION,
-        claims=("/builds", "/pulls", "/logs", "/metrics", "/node", "/requests"),
+        claims=("/activity", "/builds", "/images", "/pulls", "/consoles", "/logs", "/metrics", "/node", "/requests"),
         routes=routes,
         authenticate=authenticate_controld,
         render_fault=render_fault,
-        fault_shape=Refusal,
+        told_faults=ToldFaults(shape=Refusal),
         credential_first=True,
     )
 
 
 def make_loopback_surface(*routes: Route) -> Surface:
-    """What ingress and the engine ask on this machine."""
+    """What ingress, the engine and Prometheus ask on this machine."""
     return Surface(
         name="agent-loopback",
         title="Moorage agent on loopback",
         version=_VERSION,
-        claims=("/.well-known", "/v2"),
+        claims=("/.well-known", "/metrics", "/v2"),
         routes=routes,
         authenticate=authenticate_nobody,
         render_fault=render_fault,
-        fault_shape=Refusal,
+        told_faults=ToldFaults(shape=Refusal),
     )

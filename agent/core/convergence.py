@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from agent.core.health import HealthChecks, Target
@@ -33,9 +33,12 @@ from wire.spec import NodeSpec, Wanted
 _log = logging.getLogger(__name__)
 
 SWEEP_SECONDS: Final = 30.0
-"""The engine is looked at so often even when it tells of nothing; what events missed is found then."""
+"""Engine and ingress are looked at so often though nothing is heard of them: what events missed is found then."""
 POLL_SECONDS: Final = 2.0
-"""The ingress is looked at so often, and the engine too while it does not answer."""
+"""The ingress is looked at so often while something is under way, and the engine too while it does not answer.
+
+Where all is as wanted the proxy is only asked whether it is still the same process.
+"""
 SHORTEST_SECONDS: Final = 0.05
 UNSURE_SECONDS: Final = 5.0
 """So long an agent that starts waits for a silent proxy before it tells it what it has not seen for itself."""
@@ -61,12 +64,15 @@ class Convergence:
         network: str,
         registry_port: int,
         registry_login: tuple[str, str],
+        keep_log: Callable[[str], Awaitable[None]],
         pull_timeout_seconds: float = 900.0,
+        waker_port: int | None = None,
     ) -> None:
         self._specs = specs
         self._clock = clock
         self._registry_port = registry_port
-        self._lookout = Lookout(engine, ingress)
+        self._lookout = Lookout(engine, ingress, clock=clock, on_answer=self.wake)
+        self._waker_port = waker_port
         self._rotation = Rotation(ingress, clock)
         self._performer = Performer(
             engine,
@@ -74,6 +80,7 @@ class Convergence:
             network=network,
             registry_login=registry_login,
             pull_timeout_seconds=pull_timeout_seconds,
+            keep_log=keep_log,
         )
         self._health = HealthChecks(probe, clock, on_change=self.wake)
         self._tails = Tails(engine, clock, on_change=self.wake)
@@ -86,7 +93,6 @@ class Convergence:
         self._started_at = clock.monotonic()
         self._looked_at = 0.0
         self._woken = asyncio.Event()
-        self._observed = asyncio.Event()
         self._notice: Callable[[], None] | None = None
         self._refused: str | None = None
         self._told: object = None
@@ -108,6 +114,11 @@ class Convergence:
         return self._converged
 
     @property
+    def busy(self) -> int:
+        """Replicas, jobs and images on which something is being done."""
+        return len(self._busy)
+
+    @property
     def engine_part(self) -> Part | None:
         """Whether the container engine answers; None until it was asked."""
         return self._lookout.engine_part
@@ -117,6 +128,10 @@ class Convergence:
         """Whether the proxy answers and takes the routes; None until it was asked."""
         seen = self._lookout.ingress_part
         return seen if seen is None or not seen.ok or self._rotation.part is None else self._rotation.part
+
+    def leads_to(self, server: str) -> bool | None:
+        """Whether the ingress gives new requests to this server; None while it was not seen to do as it is told."""
+        return server in self._rotation.serving if self._rotation.settled else None
 
     def reports(self) -> tuple[ReplicaReport, ...]:
         """What is observed of each replica of the spec, in its order; what has drained and gone is absent."""
@@ -142,10 +157,6 @@ class Convergence:
         self._converged = False
         self.wake()
 
-    async def wait_observed(self) -> None:
-        """Wait until the engine and the ingress were asked once since the start."""
-        await self._observed.wait()
-
     def wake(self) -> None:
         """Plan again soon."""
         self._woken.set()
@@ -168,30 +179,43 @@ class Convergence:
                     _log.exception("convergence step failed")
                     self._dirty = True
                     delay = POLL_SECONDS
-                timer = self._tasks.start("timer", self._wake_after(delay))
-                try:
-                    await self._woken.wait()
-                finally:
-                    timer.cancel()
+                await self._rest(delay)
         finally:
             await self.close()
 
     async def close(self) -> None:
         """End every task; containers and ingress stay as they are."""
         await self._tasks.close()
+        await self._lookout.close()
         await self._health.close()
         await self._tails.close()
 
-    async def _wake_after(self, seconds: float) -> None:
-        await self._clock.sleep(seconds)
-        self.wake()
+    async def _rest(self, seconds: float) -> None:
+        """Return when something wakes, when the time has passed, or when another proxy serves than was looked at."""
+        until = self._clock.monotonic() + seconds
+        while (left := until - self._clock.monotonic()) > 0 and not await self._is_woken_within(
+            min(left, POLL_SECONDS)
+        ):
+            if left > POLL_SECONDS and not await self._lookout.is_same_proxy():
+                return
+
+    async def _is_woken_within(self, seconds: float) -> bool:
+        timer = self._tasks.start("timer", self._clock.sleep(seconds))
+        woken = self._tasks.start("woken", self._woken.wait())
+        try:
+            await asyncio.wait([timer, woken], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+            woken.cancel()
+        return self._woken.is_set()
 
     async def _step(self) -> float:
         """Look, plan, act; returns the seconds until the next step if nothing wakes it."""
         now = self._clock.monotonic()
         # Taken ahead of the look: what ends from here on is not in what is seen, and counts as under way.
         busy = frozenset(self._busy)
-        if self._dirty or not self._lookout.engine_ok or now - self._looked_at >= SWEEP_SECONDS:
+        due = self._dirty or not self._lookout.engine_ok or now - self._looked_at >= SWEEP_SECONDS
+        if due and not self._lookout.is_looking:
             self._dirty, self._looked_at = False, now
             await self._lookout.look_at_engine()
         await self._lookout.look_at_ingress()
@@ -201,8 +225,7 @@ class Convergence:
         if self._lookout.containers is None:
             self._reports.excuse(self._lookout.outage or "")
         elif spec is not None:
-            delay = min(delay, await self._turn(spec, busy))
-        self._observed.set()
+            delay = await self._turn(spec, busy)
         self._tell()
         return delay
 
@@ -215,6 +238,7 @@ class Convergence:
             self._recollection.memory,
             now=self._clock.monotonic(),
             registry_port=self._registry_port,
+            waker_port=self._waker_port,
         )
         self._recollection.memory = plan.memory
         turned = False
@@ -231,8 +255,11 @@ class Convergence:
             outage=self._lookout.outage,
         )
         self._converged = self._is_converged(spec, plan)
-        delay = POLL_SECONDS if plan.next_wake_seconds is None else plan.next_wake_seconds
-        return SHORTEST_SECONDS if turned and plan.leaving else max(delay, SHORTEST_SECONDS)
+        if turned and plan.leaving:
+            return SHORTEST_SECONDS
+        quiet = self._converged and not turned and not self._rotation.drifted
+        delay = self._looked_at + SWEEP_SECONDS - self._clock.monotonic() if quiet else POLL_SECONDS
+        return max(SHORTEST_SECONDS, delay if plan.next_wake_seconds is None else min(delay, plan.next_wake_seconds))
 
     async def _observe(self, spec: NodeSpec, busy: frozenset[str]) -> Snapshot:
         seen = Snapshot(containers=self._lookout.containers or (), health=self._health.facts)

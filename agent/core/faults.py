@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kit.faults import Conflict, Fault, Forbidden, Invalid, Kind, NotFound, Unavailable
+from kit.faults import Conflict, Fault, Forbidden, Invalid, Kind, Limited, NotFound, TooLarge, Unavailable
 
 
 class EngineUnavailable(Unavailable):
@@ -59,6 +59,12 @@ class RegistryDenied(Invalid):
     code = "registry_denied"
 
 
+class RegistryInside(Invalid):
+    """The registry stands inside a network, where images are not pulled from."""
+
+    code = "registry_inside"
+
+
 class PullFailed(Unavailable):
     """The image could not be pulled."""
 
@@ -93,6 +99,60 @@ class ContextMissing(Conflict):
     """The build's context is not staged on this node and has to be sent."""
 
     code = "context_missing"
+
+
+class RepositoryDenied(Invalid):
+    """The repository's host refuses the credential, or wants one."""
+
+    code = "repository_denied"
+
+
+class RepositoryNotFound(NotFound):
+    """The host has no such repository, or does not tell this credential of it."""
+
+    code = "git_repository_not_found"
+
+
+class GitHostRefused(Invalid):
+    """The repository's host is one that nothing is cloned from: it cannot be found, or leads inside."""
+
+    code = "git_host_refused"
+
+
+class HostKeyUnknown(Invalid):
+    """Nobody has said which key the repository's host has."""
+
+    code = "host_key_unknown"
+
+
+class HostKeyChanged(Invalid):
+    """The repository's host shows another key than the one that is known of it."""
+
+    code = "host_key_changed"
+
+
+class RefUnknown(Invalid):
+    """The repository has no such branch, tag or commit."""
+
+    code = "git_ref_unknown"
+
+
+class RepositoryTooLarge(TooLarge):
+    """The clone passes the limits on its size."""
+
+    code = "repository_too_large"
+
+
+class CloneFailed(Unavailable):
+    """The repository could not be cloned."""
+
+    code = "clone_failed"
+
+
+class GitMissing(Unavailable):
+    """This node has no git, or none of the programs that hold it."""
+
+    code = "git_missing"
 
 
 class IngressUnavailable(Unavailable):
@@ -150,6 +210,18 @@ class SpecNotWritten(Unavailable):
     code = "spec_not_written"
 
 
+class HoldingsNotWritten(Unavailable):
+    """What is known of the node's images cannot be written down, so that none is brought or removed."""
+
+    code = "holdings_not_written"
+
+
+class NoteNotWritten(Unavailable):
+    """What is to be done for a job's run cannot be written down, so that it is not done."""
+
+    code = "note_not_written"
+
+
 class WrongNode(Invalid):
     """The spec is for another node."""
 
@@ -166,3 +238,51 @@ class HostUnreadable(Unavailable):
     """The kernel's numbers of this machine cannot be read."""
 
     code = "host_unreadable"
+
+
+class ContainerNotRunning(Conflict):
+    """The replica has no container that runs on this node."""
+
+    code = "container_not_running"
+
+
+class ShellMissing(Invalid):
+    """The container has no shell to open a console with."""
+
+    code = "shell_missing"
+
+
+class ConsoleExists(Conflict):
+    """There is a console with this id already."""
+
+    code = "console_exists"
+
+
+class ConsoleGone(NotFound):
+    """No such console, or none any more."""
+
+    code = "console_gone"
+
+
+class ConsolesFull(Limited):
+    """As many consoles run on this node as may at one time."""
+
+    code = "consoles_full"
+
+
+class ProcessesLeft(Unavailable):
+    """Processes of a console do not end, whatever they are sent."""
+
+    code = "processes_left"
+
+
+class ArchiveNotWritten(Unavailable):
+    """A log could not be written to the archive."""
+
+    code = "archive_not_written"
+
+
+class ArchiveFull(Unavailable):
+    """The disk has no room for a log in the archive."""
+
+    code = "archive_full"

@@ -41,6 +41,7 @@ class Link:
         clock: Clock,
         jitter: Callable[[], float],
         agent_version: str,
+        peer_port: int | None = None,
         retry_least_seconds: float,
         retry_most_seconds: float,
     ) -> None:
@@ -50,16 +51,29 @@ class Link:
         self._clock = clock
         self._jitter = jitter
         self._agent_version = agent_version
+        self._peer_port = peer_port
         self._retry_least_seconds = retry_least_seconds
         self._retry_most_seconds = retry_most_seconds
         self._happenings: deque[Happening] = deque(maxlen=_HAPPENINGS)
         self._wake = asyncio.Event()
         self._standing = LinkStanding(phase=LinkPhase.DOWN, answered_at=None, fault=None)
+        self.dials = 0
+        """How often it was dialled since the agent started."""
 
     @property
     def standing(self) -> LinkStanding:
         """How the link stands now."""
         return self._standing
+
+    @property
+    def untold(self) -> int:
+        """Happenings that controld has not confirmed."""
+        return len(self._happenings)
+
+    def find_answer_age(self) -> float | None:
+        """Seconds since controld last answered; None when it never has."""
+        answered_at = self._standing.answered_at
+        return None if answered_at is None else (self._clock.now() - answered_at).total_seconds()
 
     def notice(self) -> None:
         """Something changed on the node: tell it at once."""
@@ -75,6 +89,7 @@ class Link:
         failures = 0
         while True:
             self._stand(LinkPhase.DIALLING, fault=self._standing.fault)
+            self.dials += 1
             answered_before = self._standing.answered_at
             fault: Fault
             try:
@@ -107,6 +122,7 @@ class Link:
             self._sink,
             clock=self._clock,
             agent_version=self._agent_version,
+            peer_port=self._peer_port,
             wake=self._wake,
             happenings=self._happenings,
             on_answer=self._answered,

@@ -56,6 +56,7 @@ class LinkSession:
         *,
         clock: Clock,
         agent_version: str,
+        peer_port: int | None = None,
         wake: asyncio.Event,
         happenings: deque[Happening],
         on_answer: Callable[[], None],
@@ -65,6 +66,7 @@ class LinkSession:
         self._sink = sink
         self._clock = clock
         self._agent_version = agent_version
+        self._peer_port = peer_port
         self._wake = wake
         self._happenings = happenings
         self._on_answer = on_answer
@@ -176,7 +178,9 @@ class LinkSession:
             converged=observed.converged,
             wire_version=version.VERSION,
             agent_version=self._agent_version,
+            peer_port=self._peer_port,
             replicas=None if said is not None and said.replicas == observed.replicas else observed.replicas,
+            job_runs=None if said is not None and said.job_runs == observed.job_runs else observed.job_runs,
             host=None if said is not None and said.host == observed.host else observed.host,
             engine=None if said is not None and said.engine == observed.engine else observed.engine,
             ingress=None if said is not None and said.ingress == observed.ingress else observed.ingress,

@@ -1,20 +1,22 @@
-"""The live log of one service while somebody watches: one follower a container, and everything to every viewer."""
+"""The live log of one service or run while somebody watches: a follower a container, and everything to every viewer."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, MutableMapping, Sequence
 from contextlib import aclosing
 from operator import attrgetter
 from typing import Final
 
 from agent.core.faults import ContainerGone, NotOurs
 from agent.core.log_batch import BATCH_BYTES, LogBatch, make_batch, measure
-from agent.core.log_reader import LogReader, Source
+from agent.core.log_reader import START, LogReader, Source, list_logs, pick_sources
 from agent.core.log_viewer import Viewer
+from agent.model.log_archive import ArchivedLog
 from agent.model.logs import Entry, Position
+from agent.rules.log_archive import find_end, find_read, name_read
 from agent.rules.retry import compute_retry_seconds
 from kit.clock import Clock
 from kit.faults import Fault
@@ -31,8 +33,8 @@ _RETRY_MOST_SECONDS: Final = 5.0
 class LogSession:
     """Followers run from the first viewer that joins until `close`; new containers of the service join by `refresh`."""
 
-    def __init__(self, service_id: str, reader: LogReader, *, tasks: Tasks, clock: Clock, viewer_bytes: int) -> None:
-        self._service_id = service_id
+    def __init__(self, subject: str, reader: LogReader, *, tasks: Tasks, clock: Clock, viewer_bytes: int) -> None:
+        self._subject = subject
         self._reader = reader
         self._tasks = tasks
         self._clock = clock
@@ -46,6 +48,8 @@ class LogSession:
         """Up to where the followers have read."""
         self._told: dict[str, Position] = {}
         """Up to where the viewers were told."""
+        self._archived: dict[str, ArchivedLog] = {}
+        """Archived logs that were told, or that every viewer reads for itself."""
         self._pending: dict[str, list[Entry]] = {}
         self._pending_bytes = 0
         self._flush_handle: asyncio.Handle | None = None
@@ -61,19 +65,26 @@ class LogSession:
         """How many containers are being followed."""
         return len(self._followers)
 
-    async def join(self, positions: dict[str, Position]) -> AsyncGenerator[LogBatch]:
-        """What is behind the positions and what comes from then on, without gap or repeat; for ever."""
-        viewer = Viewer(positions, most_bytes=self._viewer_bytes)
+    async def join(self, positions: dict[str, Position], *, frames: str | None = None) -> AsyncGenerator[LogBatch]:
+        """What is behind the positions and what comes from then on, without gap or repeat; for ever.
+
+        With `frames` what comes may be there as events alone, whose ids begin with it.
+        """
+        viewer = Viewer(positions, most_bytes=self._viewer_bytes, frames=frames)
         self._viewers.add(viewer)
         try:
             live: dict[str, Position] = {}
+            sources: tuple[Source, ...] = ()
             for _ in range(_CATCH_UPS):
-                sources = await self._reader.list_sources(self._service_id)
+                sources = await self._reader.list_sources(self._subject)
                 viewer.restart()
                 # What nobody has watched yet is followed from where this viewer stands, who has no more to catch up
                 # then; to those who watch already, a container that is new is new from its first line.
                 first = not self._watching
-                behind = [each for each in sources if not each.is_alive or not first or self._knows(each.key)]
+                if first:
+                    self._archived = {log.container: log for log in list_logs(sources)}
+                unread = pick_sources(sources, positions)
+                behind = [each for each in unread if not each.is_alive or not first or self._knows(each.key)]
                 self._follow(sources, positions if first else {})
                 self._watching.add(viewer)
                 live = dict(self._told)
@@ -82,10 +93,17 @@ class LogSession:
                         yield batch
                 if not viewer.has_overflowed:
                     break
+            logs = list_logs(sources)
+            # Followers that are behind tell the others what this viewer has read for itself.
+            for log in logs:
+                if self._has_more(log.container):
+                    positions.setdefault(log.container, find_end(log))
             for key, position in positions.items():
                 if key not in self._followers:
                     self._told.setdefault(key, position)
+            name_read(logs, self._told)
             viewer.begin(live)
+            viewer.release(log.container for log in logs if not self._has_more(log.container))
             while True:
                 yield await viewer.take()
         finally:
@@ -95,7 +113,7 @@ class LogSession:
     def refresh(self) -> None:
         """Containers of the service may have started or gone: follow the one, forget the other."""
         if not self._closed:
-            self._tasks.start(f"refresh-{self._service_id}", self._refresh())
+            self._tasks.start(f"refresh-{self._subject}", self._refresh())
 
     def close(self) -> None:
         """End every follower; viewers hear nothing more."""
@@ -109,7 +127,7 @@ class LogSession:
         failures = 0
         while not self._closed:
             try:
-                self._follow(await self._reader.list_sources(self._service_id), {})
+                self._follow(await self._reader.list_sources(self._subject), {})
             except Fault as fault:
                 failures += 1
                 _log.warning("containers not listed for logs", extra={"fault": fault.message})
@@ -120,24 +138,43 @@ class LogSession:
     def _follow(self, sources: tuple[Source, ...], positions: dict[str, Position]) -> None:
         if self._closed:
             return
+        self._forget_read()
         present = {source.key for source in sources}
         for gone in [key for key in self._told if key not in present and key not in self._followers]:
-            del self._told[gone]
-            self._heads.pop(gone, None)
-            for viewer in self._viewers:
-                viewer.forget(gone)
+            self._forget(gone)
         for source in sources:
-            if not source.is_alive:
+            if source.archived is None and not source.is_alive:
                 continue
+            if source.archived is not None:
+                if source.key in self._archived:
+                    continue
+                self._archived[source.key] = source.archived
             if source.key in self._followers:
                 self._again.add(source.key)
                 continue
             stands = self._heads.get(source.key) or self._told.get(source.key) or positions.get(source.key)
             if stands is not None:
                 self._heads[source.key] = stands
-                self._told.setdefault(source.key, stands)
+            # A cursor has to name what is being followed even ahead of its first line.
+            self._told.setdefault(source.key, stands or START)
             task = self._tasks.start(f"follow-{source.key}", self._run(source))
             self._followers[source.key] = task
+
+    def _forget_read(self) -> None:
+        """Take out of the cursors what is archived and known to be read without them."""
+        named = self._archived.keys() & self._told.keys()
+        for key in find_read([self._archived[key] for key in named if not self._has_more(key)], self._told):
+            self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        del self._told[key]
+        self._heads.pop(key, None)
+        for viewer in self._viewers:
+            viewer.forget(key)
+
+    def _has_more(self, key: str) -> bool:
+        """Whether lines of the container are read that the viewers were not told yet."""
+        return key in self._followers or key in self._pending
 
     def _knows(self, key: str) -> bool:
         return key in self._followers or key in self._heads or key in self._told
@@ -151,9 +188,9 @@ class LogSession:
                     async with aclosing(
                         self._reader.read_behind(source, self._heads.get(source.key), follow=True)
                     ) as entries:
-                        async for entry in entries:
+                        async for each in entries:
                             failures = 0
-                            self._add(entry)
+                            self._add(each)
                     if source.key not in self._again and not await self._is_alive(source):
                         return
                     await self._clock.sleep(_AGAIN_SECONDS)
@@ -168,15 +205,16 @@ class LogSession:
             self._followers.pop(source.key, None)
 
     async def _is_alive(self, source: Source) -> bool:
-        sources = await self._reader.list_sources(self._service_id)
+        sources = await self._reader.list_sources(self._subject)
         if source.key in self._again:
             return True
         return any(each.key == source.key and each.is_alive for each in sources)
 
-    def _add(self, entry: Entry) -> None:
-        self._heads[entry.container] = entry.position
-        self._pending.setdefault(entry.container, []).append(entry)
-        self._pending_bytes += measure(entry)
+    def _add(self, entries: list[Entry]) -> None:
+        container = entries[-1].container
+        self._heads[container] = entries[-1].position
+        self._pending.setdefault(container, []).extend(entries)
+        self._pending_bytes += measure(entries)
         if self._pending_bytes >= BATCH_BYTES:
             self._flush()
         elif self._flush_handle is None:
@@ -194,18 +232,26 @@ class LogSession:
         batch = make_batch(entries, self._told)
         for viewer in self._viewers:
             viewer.put(batch, entries)
+        self._forget_read()
 
 
-async def gather(entries: AsyncGenerator[Entry], positions: dict[str, Position]) -> AsyncGenerator[LogBatch]:
-    """The entries in batches of about 64 KiB, the positions moving on with each."""
+async def gather(
+    entries: AsyncGenerator[list[Entry]],
+    positions: MutableMapping[str, Position],
+    *,
+    archived: Sequence[ArchivedLog] = (),
+) -> AsyncGenerator[LogBatch]:
+    """The entries in batches of 64 KiB and more, the positions moving on with each, past archived logs once read."""
     waiting: list[Entry] = []
     size_bytes = 0
-    async for entry in entries:
-        waiting.append(entry)
-        size_bytes += measure(entry)
+    async for each in entries:
+        waiting += each
+        size_bytes += measure(each)
         if size_bytes >= BATCH_BYTES:
             yield make_batch(waiting, positions)
             waiting, size_bytes = [], 0
+            for key in find_read(archived, positions):
+                positions.pop(key, None)
     if waiting:
         yield make_batch(waiting, positions)
 

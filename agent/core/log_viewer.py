@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from agent.core.log_batch import LogBatch, make_batch, make_notice
 from agent.model.logs import Entry, Position
-from agent.rules.log_cursor import SLACK_USEC, Skip
+from agent.rules.log_cursor import SLACK_USEC, Skip, render_cursor
 
 
 class Viewer:
     """Takes live batches without ever holding up who gives them.
 
     Batches wait until `take`, up to `most_bytes`; what comes beyond that is dropped, counted, and told where it is
-    missing. `positions` is where the viewer stands while that differs from where the live stream stands.
+    missing. `positions` is where the viewer stands while that differs from where the live stream stands. With `frames`
+    only events whose ids begin with it are wanted of a batch.
     """
 
-    def __init__(self, positions: dict[str, Position], *, most_bytes: int) -> None:
+    def __init__(self, positions: dict[str, Position], *, most_bytes: int, frames: str | None = None) -> None:
         self.positions = positions
         self._most_bytes = most_bytes
+        self._frames = frames
         self._skips: dict[str, Skip] = {}
         self._waiting: deque[LogBatch | int] = deque()
         self._waiting_bytes = 0
         self._early: list[tuple[LogBatch, Sequence[Entry]]] | None = []
         self._early_bytes = 0
         self._early_dropped = 0
+        self._last_id = ""
         self._arrived = asyncio.Event()
 
     @property
@@ -50,6 +53,7 @@ class Viewer:
                 self._skips[container] = Skip(Position(usec=position.usec + 1, nth=-1))
             elif position != stood and not behind:
                 self._skips[container] = Skip(position)
+        self._last_id = render_cursor(self.positions)
         early, self._early = self._early or [], None
         if self._early_dropped:
             self._drop(self._early_dropped)
@@ -70,15 +74,24 @@ class Viewer:
             if not entries:
                 return
             batch = make_batch(entries, self.positions)
+        if self._frames is not None:
+            batch = batch.compact(self._frames)
         if self._waiting_bytes + batch.size_bytes > self._most_bytes:
-            self._drop(len(batch.records))
+            self._drop(batch.count)
             return
         self._waiting.append(batch)
         self._waiting_bytes += batch.size_bytes
         self._arrived.set()
 
+    def release(self, containers: Iterable[str]) -> None:
+        """The live stream has nothing more of these containers."""
+        for container in containers:
+            self._skips.pop(container, None)
+
     def forget(self, container: str) -> None:
-        """The container is gone for good."""
+        """The container is gone for good, and whoever watches has had all of it."""
+        if self._early is not None:
+            return
         self.positions.pop(container, None)
         self._skips.pop(container, None)
 
@@ -89,8 +102,9 @@ class Viewer:
             await self._arrived.wait()
         item = self._waiting.popleft()
         if isinstance(item, int):
-            return make_notice(item)
+            return make_notice(item, last_id=self._last_id)
         self._waiting_bytes -= item.size_bytes
+        self._last_id = item.last_id
         return item
 
     def _is_new(self, entry: Entry) -> bool:

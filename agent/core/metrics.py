@@ -8,7 +8,8 @@ from typing import Protocol
 from agent.core.ports import Engine
 from agent.model import labels
 from agent.model.engine import Container, EngineEvent, EventKind
-from agent.model.metrics import Reading, Target
+from agent.model.metrics import DeviceIo, Reading, ReadingSource, Target
+from wire.agent import metrics as messages
 from wire.agent.metrics import ReplicaMetrics, ServiceMetrics
 from wire.link import HostReport
 from wire.spec import NodeSpec, Replica
@@ -75,12 +76,8 @@ class Metrics:
             del self._oom_events[gone]
         self.host = await self._host.read()
 
-    async def read_host(self) -> HostReport:
-        """The machine's numbers now."""
-        return await self._host.read()
-
-    async def read_service(self, service_id: str) -> ServiceMetrics:
-        """Readings of the service's replicas that run here, in the order of the spec."""
+    async def read_service(self, service_id: str | None) -> ServiceMetrics:
+        """Readings of the replicas that run here, of one service or (None) of all, in the order of the spec."""
         listed = await self._engine.list_containers()
         await self._containers.keep({container.id for container in listed if container.pid is not None})
         running = {
@@ -117,9 +114,9 @@ class Metrics:
             index=replica.index,
             recorded_at=reading.recorded_at,
             cpu_usage_usec=reading.cpu_usage_usec,
-            cpu_source=reading.cpu_source.value if reading.cpu_source else None,
+            cpu_source=_word(reading.cpu_source),
             memory_current_bytes=reading.memory_current_bytes,
-            memory_source=reading.memory_source.value if reading.memory_source else None,
+            memory_source=_word(reading.memory_source),
             cpu_limit_millis=replica.limits.cpu_millis,
             memory_limit_bytes=replica.limits.memory_bytes,
             pids=reading.pids,
@@ -127,4 +124,31 @@ class Metrics:
             restarts=container.restarts,
             network_received_bytes=reading.network_received_bytes,
             network_sent_bytes=reading.network_sent_bytes,
+            network_source=_word(reading.network_source),
+            cpu_user_usec=reading.cpu_user_usec,
+            cpu_system_usec=reading.cpu_system_usec,
+            cpu_throttled_usec=reading.cpu_throttled_usec,
+            memory_peak_bytes=reading.memory.peak_bytes,
+            memory_anon_bytes=reading.memory.anon_bytes,
+            memory_file_bytes=reading.memory.file_bytes,
+            memory_kernel_bytes=reading.memory.kernel_bytes,
+            swap_bytes=reading.memory.swap_bytes,
+            io_devices=_tell_devices(reading.io),
+            io_source=_word(reading.io_source),
+            cpu_pressure_usec=reading.cpu_pressure_usec,
+            memory_pressure_usec=reading.memory_pressure_usec,
+            io_pressure_usec=reading.io_pressure_usec,
         )
+
+
+def _word(source: ReadingSource | None) -> str | None:
+    return source.value if source else None
+
+
+def _tell_devices(io: tuple[DeviceIo, ...] | None) -> tuple[messages.DeviceIo, ...] | None:
+    if io is None:
+        return None
+    return tuple(
+        messages.DeviceIo(device=each.device, read_bytes=each.read_bytes, written_bytes=each.written_bytes)
+        for each in io
+    )

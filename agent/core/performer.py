@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from agent.core.ports import Engine
 from agent.model.engine import Image
 from agent.model.plan import (
@@ -17,7 +19,10 @@ from agent.rules.containers import render_container
 
 
 class Performer:
-    """Knows what every action needs beyond itself: the node, its network, and the login to the hosted registry."""
+    """Knows what every action needs beyond itself: the node, its network, and the login to the hosted registry.
+
+    `keep_log` archives what the container of this id has written; it is called ahead of each removal and never raises.
+    """
 
     def __init__(
         self,
@@ -27,12 +32,14 @@ class Performer:
         network: str,
         registry_login: tuple[str, str],
         pull_timeout_seconds: float,
+        keep_log: Callable[[str], Awaitable[None]],
     ) -> None:
         self._engine = engine
         self._node_id = node_id
         self._network = network
         self._registry_login = registry_login
         self._pull_timeout_seconds = pull_timeout_seconds
+        self._keep_log = keep_log
 
     async def perform(self, action: Action) -> Image | None:
         """Do it, and return the image that was pulled; raises the engine's fault."""
@@ -53,7 +60,11 @@ class Performer:
                 await self._engine.stop_container(container_id, grace_seconds=grace_seconds)
             case ReplaceContainer(container_id=container_id, grace_seconds=grace_seconds):
                 await self._engine.stop_container(container_id, grace_seconds=grace_seconds)
-                await self._engine.remove_container(container_id)
+                await self._remove(container_id)
             case RemoveContainer(container_id=container_id):
-                await self._engine.remove_container(container_id)
+                await self._remove(container_id)
         return None
+
+    async def _remove(self, container_id: str) -> None:
+        await self._keep_log(container_id)
+        await self._engine.remove_container(container_id)

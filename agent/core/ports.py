@@ -7,9 +7,10 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from agent.model.engine import Container, ContainerSpec, EngineEvent, EngineInfo, HeldImage, Image, RawLine
+from agent.model.engine import Container, ContainerSpec, EngineEvent, EngineInfo, HeldImage, Image, LoggedLine
 from agent.model.identity import Identity
-from agent.model.ingress import ApplyResult, IngressObserved, IngressState
+from agent.model.ingress import ApplyResult, IngressObserved, IngressState, Process
+from agent.model.job_run import Note
 from agent.model.observed import Observed
 from agent.model.replica import Probed
 from wire.control.enrolment import Enrolled, EnrolmentAsked, RenewalAsked, Renewed
@@ -66,9 +67,11 @@ class Engine(Protocol):
         login: tuple[str, str] | None,
         timeout_seconds: float,
         progress: Callable[[str], None] | None = None,
+        bearer: str | None = None,
     ) -> Image:
-        """Pull it, telling `progress` a line per step; raises ImageNotFound, RegistryDenied or PullFailed with the
-        registry's reason.
+        """Pull it, signed in by `login` or by a `bearer` token, telling `progress` a line per step.
+
+        Raises ImageNotFound, RegistryDenied or PullFailed with the registry's reason.
         """
         ...
 
@@ -109,8 +112,8 @@ class Engine(Protocol):
 
     def read_log(
         self, container_id: str, *, tail: int | None, since: dt.datetime | None, follow: bool
-    ) -> AsyncGenerator[RawLine]:
-        """Lines of a container's log, oldest first; with `follow` also those to come, until the container ends."""
+    ) -> AsyncGenerator[list[LoggedLine]]:
+        """Lines of a container's log, oldest first, in batches; with `follow` also those to come, until it ends."""
         ...
 
 
@@ -119,6 +122,10 @@ class Ingress(Protocol):
 
     async def observe(self) -> IngressObserved:
         """What is served now; IngressUnavailable when the proxy does not answer."""
+        ...
+
+    async def identify(self) -> Process:
+        """Which process serves now, at a fraction of what `observe` costs; raises the same."""
         ...
 
     async def apply(self, wanted: IngressState) -> ApplyResult:
@@ -231,6 +238,22 @@ class SpecFile(Protocol):
 
     async def write(self, digest: str, spec: NodeSpec) -> None:
         """Replace the spec as a whole, for good; raises SpecNotWritten with the earlier one still in place."""
+        ...
+
+
+class JobRunNotes(Protocol):
+    """Where what is known of jobs' runs outlives the agent."""
+
+    async def read_all(self) -> Mapping[str, Note]:
+        """Every note by its attempt's key."""
+        ...
+
+    async def write(self, key: str, note: Note) -> None:
+        """Keep the note in place of the earlier one, for good; raises NoteNotWritten."""
+        ...
+
+    async def remove(self, key: str) -> None:
+        """Forget the note; no error when there is none."""
         ...
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from agent.core.faults import EngineUnavailable
 from agent.model import labels
 from agent.model.engine import EngineEvent, EventKind
-from agent.model.plan import Action, Memory, ReplaceContainer, StopContainer
+from agent.model.plan import Action, Memory, PullImage, ReplaceContainer, StopContainer
 from agent.model.standing import Standing
 from agent.rules.restarts import count_exits, explain_exit, note_hold, note_setback, note_stop
 from kit.clock import Clock
@@ -96,10 +96,15 @@ class Recollection:
         for replica_id in replica_ids:
             known = self.memory.of(replica_id)
             if fault is None:
-                known = dataclasses.replace(known, setback=None)
+                # That the image is there says nothing of what the engine did not answer when it was to be used.
+                unanswered = known.unanswered if isinstance(action, PullImage) else None
+                known = dataclasses.replace(known, setback=None, unanswered=unanswered)
             else:
                 if isinstance(action, StopContainer | ReplaceContainer):
                     known = dataclasses.replace(known, stopping=False)
-                if not isinstance(fault, EngineUnavailable):
+                if isinstance(fault, EngineUnavailable):
+                    known = dataclasses.replace(known, unanswered=fault.message)
+                else:
                     known = note_setback(known, fault, now=self._clock.monotonic())
+                    known = dataclasses.replace(known, unanswered=None)
             self.memory = self.memory.remember(replica_id, known)

@@ -22,10 +22,13 @@ class Rotation:
         self._ingress = ingress
         self._clock = clock
         self._kept: IngressState | None = None
+        self._screened = IngressState()
         self._process: Process | None = None
         self._applied_at = 0.0
         self.settled = False
         """The proxy was last seen to serve what is wanted, but for what it refuses."""
+        self.drifted = False
+        """The proxy was last seen to show something else than it was told."""
         self.part: Part | None = None
         """How the last application went; None before the first."""
 
@@ -50,9 +53,9 @@ class Rotation:
             if new:
                 await self._apply(wanted)
             return False
-        drifted = not shows(observed, wanted)
+        self.drifted = not shows(observed, self._screened)
         restarted = observed.process != self._process
-        late = drifted and self._clock.monotonic() - self._applied_at >= AGAIN_SECONDS
+        late = self.drifted and self._clock.monotonic() - self._applied_at >= AGAIN_SECONDS
         if new or restarted or late:
             self.settled = await self._apply(wanted)
             self._process = observed.process if self.settled else None
@@ -61,11 +64,12 @@ class Rotation:
 
     async def _apply(self, wanted: IngressState) -> bool:
         self._applied_at = self._clock.monotonic()
-        self._kept = wanted
+        self._kept = self._screened = wanted
         try:
             result = await self._ingress.apply(wanted)
         except Fault as fault:
             self.part = Part(ok=False, detail=fault.message)
             return False
+        self._screened = result.screened
         self.part = Part(ok=True, detail="; ".join((*result.refused, *result.failed)))
         return True

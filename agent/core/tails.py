@@ -58,14 +58,11 @@ class Tails:
             with contextlib.suppress(Fault):
                 async with aclosing(
                     self._engine.read_log(container_id, tail=LINES, since=None, follow=False)
-                ) as records:
-                    lines.extend([_render(record.text) async for record in records])
+                ) as batches:
+                    async for batch in batches:
+                        lines.extend(line.text[:LINE_CHARACTERS] for line in batch)
         finally:
             self._reading.discard(replica_id)
         if replica_id in self._read and lines and self._lines.get(replica_id) != tuple(lines[-LINES:]):
             self._lines[replica_id] = tuple(lines[-LINES:])
             self._on_change()
-
-
-def _render(text: bytes) -> str:
-    return text[: LINE_CHARACTERS * 4].decode(errors="replace")[:LINE_CHARACTERS]

@@ -1,4 +1,4 @@
-"""Keeps the machine's numbers fresh for the heartbeat, and memory free of services that are gone."""
+"""Keeps the numbers of the machine and its replicas fresh, and memory free of services that are gone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from agent.core.metrics import Metrics
 from agent.core.requests import RecentRequests
+from agent.core.usage import Usage
 from kit.clock import Clock
 from kit.faults import Fault
 from wire.spec import NodeSpec
@@ -22,12 +23,14 @@ class Sampler:
         metrics: Metrics,
         requests: RecentRequests,
         *,
+        usage: Usage,
         spec: Callable[[], NodeSpec | None],
         clock: Clock,
         sample_seconds: float,
     ) -> None:
         self._metrics = metrics
         self._requests = requests
+        self._usage = usage
         self._spec = spec
         self._clock = clock
         self._sample_seconds = sample_seconds
@@ -38,6 +41,7 @@ class Sampler:
         while True:
             try:
                 await self._metrics.sample()
+                await self._usage.sweep(self._metrics.host)
                 told = None
             except Fault as fault:
                 if fault.message != told:

@@ -1,0 +1,1 @@
+"""Builds parts of the agent that belong together."""
