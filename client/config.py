@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from kit.faults import Invalid
+from kit.files import replace_file
 
 
 class NotLoggedIn(Invalid):
@@ -46,11 +47,7 @@ def read_login(path: Path) -> Login:
 def write_login(path: Path, login: Login) -> None:
     """Keep it for later, readable by its owner only."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    part = path.with_suffix(".part")
-    part.touch(mode=0o600)
-    part.chmod(0o600)
-    part.write_bytes(msgspec.json.encode(login))
-    part.rename(path)
+    replace_file(path, msgspec.json.encode(login))
 
 
 def default_path() -> Path:
