@@ -3,6 +3,7 @@
 # Shell shared by our scripts: words for the person watching, packages of the distribution, and the project's venv.
 # Source it: . "$(dirname "$0")/lib/common.sh"
 
+least_go=25 # 1.25, the least that sops asks for
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 say() { # say WORDS…: one line of progress on standard error
@@ -130,6 +131,46 @@ ensure_venv() { # ensure_venv VENV LOCK…: make VENV hold exactly the locked pa
         printf '%s\n' "$wanted" >"$venv/installed"
     fi
     exec 8>&-
+}
+
+_go_fits() { # _go_fits PROGRAM: whether it is a Go that can build our tools
+    local version
+    version=$(GOTOOLCHAIN=local "$1" env GOVERSION 2>/dev/null) || return 1
+    [[ $version =~ ^go1\.([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge "$least_go" ]
+}
+
+# ensure_go: put a Go of at least 1.25 in `go`: the machine's own, or else one in the project's venv, which exists already.
+ensure_go() {
+    for go in "$(command -v go)" /usr/local/go/bin/go "$root/.venv/bin/go"; do
+        [ -n "$go" ] && _go_fits "$go" && return 0
+    done
+    say "installing Go into $root/.venv"
+    _pip_locked "$root/.venv" -r "$root/requirements/tools.txt"
+    _go_fits "$go" || die "cannot build what the tests need: the Go in $root/.venv does not work"
+}
+
+# go_install NAME MODULE: build the program NAME of a Go module into .tools/bin, once for each version of the module. Where it
+# was fetched and compiled goes away again: for `sops` alone that is 2 GB.
+go_install() {
+    local name=$1 module=$2 bin="$root/.tools/bin" scratch status=0
+    [ "$(cat "$bin/$name.version" 2>/dev/null)" != "$module" ] || return 0
+    ensure_go
+    say "building $module"
+    mkdir -p "$bin"
+    scratch=$(mktemp -d)
+    GOFLAGS='-modcacherw -trimpath -ldflags=-s' GOPATH="$scratch/path" GOCACHE="$scratch/cache" GOBIN="$scratch/bin" \
+        CGO_ENABLED=0 retry 3 "$go" install "$module" >&2 || status=$?
+    if [ "$status" = 0 ]; then
+        mv "$scratch/bin/$name" "$bin/$name"
+        printf '%s\n' "$module" >"$bin/$name.version"
+    fi
+    rm -rf "$scratch"
+    [ "$status" = 0 ] || die "cannot build $module"
+}
+
+ensure_sops() { # ensure_sops: have stock sops, on PATH or in .tools/bin
+    ! command -v sops >/dev/null || return 0
+    go_install sops "github.com/getsops/sops/v3/cmd/sops@v3.13.3"
 }
 
 _engine_answers() {

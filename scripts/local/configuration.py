@@ -39,6 +39,7 @@ def render_agent_settings(places: Places, ports: Ports) -> str:
         haproxy_run_dir=str(places.run),
         http_port=ports.http,
         https_port=ports.https,
+        peer_port=ports.peer,
     )
 
 

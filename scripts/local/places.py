@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from kit.files import replace_file
+
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
     """TCP ports of one local platform, chosen once and kept."""
@@ -18,6 +20,8 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     agent_loopback: int
     http: int
     https: int
+    peer: int = 0
+    """0: an earlier `up` knew of none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +90,6 @@ class Places:
         """Where that process listens."""
         return self.run / "supervisor.sock"
 
-    @property
-    def engine_pid(self) -> Path:
-        """The process id of a dockerd that `up` started."""
-        return self.run / "dockerd.pid"
-
     def make(self) -> None:
         """Make the folders, closed to others."""
         for folder in (self.state, self.controld, self.agent, self.logs, self.run):
@@ -98,11 +97,7 @@ class Places:
 
     def write_secret(self, path: Path, text: str) -> None:
         """Write a file that its owner alone may read, whole or not at all."""
-        part = path.with_suffix(".part")
-        part.touch(mode=0o600)
-        part.chmod(0o600)
-        part.write_text(text)
-        part.rename(path)
+        replace_file(path, text.encode())
 
 
 def read_ports(places: Places) -> Ports | None:
@@ -124,6 +119,7 @@ def choose_ports(earlier: Ports | None, *, api: int | None, http: int | None, ht
         agent_loopback=earlier.agent_loopback if earlier else fresh.take(7191),
         http=http or (earlier.http if earlier else fresh.take(8080)),
         https=https or (earlier.https if earlier else fresh.take(8443)),
+        peer=(earlier.peer if earlier else 0) or fresh.take(7192),
     )
 
 

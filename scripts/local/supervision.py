@@ -101,6 +101,10 @@ class Supervisor:
         """The program's process id; 0 while it does not run."""
         return int(self._call("getProcessInfo", name)["pid"])
 
+    def stop_program(self, name: str) -> None:
+        """Stop one program; it stays down until it is started again."""
+        self._call("stopProcess", name)
+
     def stop(self) -> None:
         """Stop every program in order, then supervisord itself; nothing happens when it does not run."""
         if not self.is_running():

@@ -26,6 +26,7 @@ from scripts.local.say import die, say
 from scripts.local.supervision import Supervisor, render_configuration
 
 _ADMIN = "admin"
+_MACHINE_LOCK = Path("/run/moorage-up.lock")
 
 
 class UpFile(msgspec.Struct, kw_only=True):
@@ -162,16 +163,21 @@ def main() -> None:
     options = _parse(sys.argv[1:])
     places = Places(options.state.resolve())
     places.make()
-    with (places.run / "up.lock").open("w") as lock:
+    with (places.run / "up.lock").open("w") as lock, _MACHINE_LOCK.open("w") as machine:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        ports = choose_ports(read_ports(places), api=options.port, http=options.http_port, https=options.https_port)
+        earlier = read_ports(places)
+        if earlier is None:
+            # Ports that were found free are taken only once the daemons listen.
+            fcntl.flock(machine, fcntl.LOCK_EX)
+        ports = choose_ports(earlier, api=options.port, http=options.http_port, https=options.https_port)
         places.ports.write_bytes(msgspec.json.encode(ports))
         places.controld_settings.write_text(render_controld_settings(places, ports))
         places.agent_settings.write_text(render_agent_settings(places, ports))
         try:
             up = asyncio.run(bring_up(places, ports, example=not options.no_example))
         except (Fault, aiohttp.ClientError, OSError, RuntimeError) as error:
-            die(f"{error}\nlogs are in {places.logs}")
+            doctor = f"{sys.executable} -m agent doctor --config {places.agent_settings}"
+            die(f"{error}\nlogs are in {places.logs}; for what this machine lacks: {doctor}")
         places.up.write_bytes(msgspec.json.format(msgspec.json.encode(up)) + b"\n")
     _tell(places, up)
 
