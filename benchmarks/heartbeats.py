@@ -1,7 +1,8 @@
-"""Many nodes' heartbeats in a closed loop, over links to a node side or over length-prefixed frames to the bare peer.
+"""Many nodes' heartbeats, over links to a node side or over length-prefixed frames to the bare peer.
 
-A program for the load core: it opens every connection, says `ready`, and for each line with a number of seconds that
-it reads it beats for so long and says how many heartbeats were answered.
+A program for the load core: it opens every connection and says `ready`. For each line with a number of seconds that it
+reads, it beats in a closed loop for so long; a second number is the pace, so many heartbeats a second over all nodes in
+turn. It says how many were answered, and the milliseconds that 99 of 100 answers took at the most.
 """
 
 from __future__ import annotations
@@ -43,10 +44,18 @@ LENGTH: Final = struct.Struct(">I")
 _REPLICAS: Final = 20
 _VARIANTS: Final = 8
 _DIALS_AT_ONCE: Final = 20
+_TICK_SECONDS: Final = 0.005
+_LAST_SECONDS: Final = 0.2
+"""So long the last answers of a paced run may take."""
 _MOMENT: Final = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
 def make_heartbeat(number: int, *, digest: str | None) -> bytes:
+    """The frame of `make_report`."""
+    return encode_frame(make_report(number, digest=digest))
+
+
+def make_report(number: int, *, digest: str | None = None) -> Heartbeat:
     """A node with 20 containers; its host's numbers differ with the number, its containers do not."""
     replicas = tuple(
         ReplicaReport(
@@ -74,19 +83,17 @@ def make_heartbeat(number: int, *, digest: str | None) -> bytes:
         disk_available_bytes=50_000_000_000,
         recorded_at=_MOMENT + dt.timedelta(seconds=number),
     )
-    return encode_frame(
-        Heartbeat(
-            seq=number,
-            sent_at=_MOMENT,
-            applied_digest=digest,
-            converged=True,
-            wire_version=VERSION,
-            agent_version="benchmark",
-            replicas=replicas,
-            host=host,
-            engine=Part(ok=True, detail="20.10"),
-            ingress=Part(ok=True, detail="2.6"),
-        )
+    return Heartbeat(
+        seq=number,
+        sent_at=_MOMENT,
+        applied_digest=digest,
+        converged=True,
+        wire_version=VERSION,
+        agent_version="benchmark",
+        replicas=replicas,
+        host=host,
+        engine=Part(ok=True, detail="20.10"),
+        ingress=Part(ok=True, detail="2.6"),
     )
 
 
@@ -151,8 +158,10 @@ class _Fleet:
         self.nodes: list[_Node] = []
         self.running = False
         self.answered = 0
+        self.waits: list[float] = []
         self.frames: list[bytes] = []
         self._beating = 0
+        self._turn = 0
         self._silent = asyncio.Event()
 
     def know(self, digest: str) -> None:
@@ -171,10 +180,30 @@ class _Fleet:
         await self._silent.wait()
         return self.answered
 
-    def take(self) -> bool:
+    async def pace(self, seconds: float, per_second: float) -> int:
+        """The nodes send in turn, so many heartbeats a second, for so long; how many were answered."""
+        loop = asyncio.get_running_loop()
+        self.answered, self._beating = 0, 0
+        started, sent = loop.time(), 0
+        while (passed := loop.time() - started) < seconds:
+            for _ in range(int(passed * per_second) - sent):
+                self.nodes[self._turn % len(self.nodes)].send()
+                self._turn += 1
+                sent += 1
+            await asyncio.sleep(_TICK_SECONDS)
+        await asyncio.sleep(_LAST_SECONDS)
+        return self.answered
+
+    def find_wait(self) -> float:
+        """The milliseconds of the 99th of 100 answers since the last time this was asked."""
+        waits, self.waits = sorted(self.waits), []
+        return waits[len(waits) * 99 // 100] * 1000 if waits else 0.0
+
+    def take(self, waited: float) -> bool:
         """Count one answer; whether its node sends again."""
         self.answered += 1
-        if not self.running:
+        self.waits.append(waited)
+        if not self.running and self._beating:
             self._beating -= 1
             if not self._beating:
                 self._silent.set()
@@ -188,6 +217,8 @@ class _Node(asyncio.Protocol):
         self._fleet = fleet
         self._data = b""
         self._turn = 0
+        self._sent_at = 0.0
+        self._now = asyncio.get_running_loop().time
         self._is_open = not fleet.framing.greeting
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -199,6 +230,7 @@ class _Node(asyncio.Protocol):
     def send(self) -> None:
         """Send one heartbeat."""
         self._turn += 1
+        self._sent_at = self._now()
         self._write(self._fleet.frames[self._turn % _VARIANTS])
 
     def data_received(self, data: bytes) -> None:
@@ -238,7 +270,7 @@ class _Node(asyncio.Protocol):
             return
         if b'"answer"' not in payload[:40]:
             return  # a spec that is pushed asks for no answer here
-        if fleet.take():
+        if fleet.take(self._now() - self._sent_at):
             self.send()
 
 
@@ -270,7 +302,9 @@ async def _run(options: argparse.Namespace) -> None:
     settle_memory()
     print("ready", len(make_heartbeat(0, digest="sha256:" + "0" * 64)), flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
-        print(await fleet.beat(float(line)), flush=True)
+        seconds, *pace = map(float, line.split())
+        answered = await (fleet.pace(seconds, pace[0]) if pace else fleet.beat(seconds))
+        print(answered, fleet.find_wait(), flush=True)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,9 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+PEERS_VENV: Final = ROOT / ".venv-peers"
+PEERS_PYTHON: Final = python if (python := PEERS_VENV / "bin" / "python").exists() else Path(sys.executable)
+"""The Python that has the packages of peers, which the project itself has no use for."""
 SERVER_CORE: Final = 0
 LOAD_CORE: Final = 1
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
@@ -134,6 +138,15 @@ def run_wrk(url: str, *, connections: int, seconds: float, headers: Mapping[str,
         raise RuntimeError(f"cannot read what wrk says: {said}")
     errors = re.findall(r"(?:connect|read|write|timeout|Non-2xx or 3xx responses:?) (\d+)", said)
     return Load(requests=int(done[1]), per_second=float(rate[1]), failed=sum(map(int, errors)))
+
+
+def measure_request_cost(pid: int, url: str, *, headers: Mapping[str, str], seconds: float) -> float:
+    """Microseconds of CPU that each request cost the server, asked over 32 connections."""
+    before = read_cpu_seconds(pid)
+    load = run_wrk(url, connections=32, seconds=seconds, headers=headers)
+    if load.failed:
+        raise RuntimeError(f"{load.failed} of {load.requests} requests failed")
+    return (read_cpu_seconds(pid) - before) / load.requests * 1e6
 
 
 def time_command(command: Sequence[str]) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.measure import LOAD_CORE, ROOT, SERVER_CORE, pin
-from tests.e2e.platform import Platform, docker, open_platform, read_up
+from tests.e2e.platform import Platform, await_end, docker, open_platform, put_service, read_up
 
 # The limit of requests stays on and counts, but never refuses the one address that all the load comes from.
 _NO_REFUSALS: Final = {"MOORAGE_REQUESTS_PER_MINUTE": "1000000000"}
@@ -83,3 +83,16 @@ def _run(module: str, *arguments: str, environment: Mapping[str, str]) -> None:
     )
     if done.returncode != 0:
         raise RuntimeError(f"{module} failed: {done.stderr}{done.stdout}")
+
+
+async def make_service(platform: Platform, image: str, *, name: str) -> str:
+    """A service with one healthy replica of the image, which may use both cores; its id."""
+    async with platform.api() as api:
+        limits = {"cpu_millis": 2000, "memory_bytes": 128 * 1024 * 1024}
+        source = {"type": "external_image", "image": image}
+        service = await put_service(api, name, source=source, resource_limits=limits)
+        deployment = await api.deploy({"source": "external_image", "service_id": service.id, "image": image})
+        ended = await await_end(api, deployment.id)
+        if ended.status != "Healthy":
+            raise RuntimeError(f"the deployment is {ended.status}: {ended.reason}")
+        return service.id

@@ -126,8 +126,8 @@ def our_proxy(count: int, upstream: int, numbers: Sequence[int]) -> Iterator[Pro
     """Our ingress with so many routes; the numbers name the hosts that are asked."""
     with _folder() as folder:
         paths = HaproxyPaths(state=folder / "state", run=folder / "run")
-        port = find_free_port()
-        settings = HaproxySettings(http_bind=f"127.0.0.1:{port}", https_bind="127.0.0.1:0", agent_port=9)
+        port, https_port = find_free_port(), find_free_port()
+        settings = HaproxySettings(http_bind=f"127.0.0.1:{port}", https_bind=f"127.0.0.1:{https_port}", agent_port=9)
         ingress = HaproxyIngress(paths, settings, clock=SystemClock())
         asyncio.run(ingress.prepare())
         with read_log(paths.access_log_socket), process(paths.command(), core=SERVER_CORE):

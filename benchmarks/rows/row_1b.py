@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.harness import Effort, Finding, Row, interleave
-from benchmarks.measure import SERVER_CORE, find_free_port, process, read_cpu_seconds, run_wrk, wait_for_port
+from benchmarks.measure import SERVER_CORE, find_free_port, measure_request_cost, process, wait_for_port
 from benchmarks.platforms import authorization, fetch, running_platform
 
 
@@ -21,11 +21,11 @@ def measure(effort: Effort) -> list[Finding]:
         bare = [sys.executable, "-m", "benchmarks.peers.bare_http", str(document), str(port)]
         with process(bare, core=SERVER_CORE) as bare_pid:
             wait_for_port(port)
-            load = partial(_load, headers=authorization(platform), seconds=effort.pick(3.0, 1.0))
+            load = partial(measure_request_cost, headers=authorization(platform), seconds=effort.pick(3.0, 1.0))
             found = interleave(
                 {
-                    "ours": lambda: load(platform.pid("controld"), platform.ports.api),
-                    "bare": lambda: load(bare_pid, port),
+                    "ours": lambda: load(platform.pid("controld"), f"{platform.api_url}/v1/node"),
+                    "bare": lambda: load(bare_pid, f"http://127.0.0.1:{port}/v1/node"),
                 },
                 rounds=effort.rounds,
             )
@@ -40,15 +40,6 @@ def measure(effort: Effort) -> list[Finding]:
             note=f"{len(body)} B document; an API token, the request limit and security headers on our side",
         )
     ]
-
-
-def _load(pid: int, port: int, *, headers: dict[str, str], seconds: float) -> float:
-    """Microseconds of CPU that each request cost the server."""
-    before = read_cpu_seconds(pid)
-    load = run_wrk(f"http://127.0.0.1:{port}/v1/node", connections=32, seconds=seconds, headers=headers)
-    if load.failed:
-        raise RuntimeError(f"{load.failed} of {load.requests} requests failed")
-    return (read_cpu_seconds(pid) - before) / load.requests * 1e6
 
 
 ROW = Row(

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from benchmarks.clients import Clients, connected_fleet
 from benchmarks.fleet import enrol_fleet, make_peers_identities
 from benchmarks.harness import Effort, Finding, Row, interleave
 from benchmarks.measure import (
-    LOAD_CORE,
-    ROOT,
     SERVER_CORE,
     find_free_port,
-    on_core,
     process,
     read_cpu_seconds,
     wait_for_port,
@@ -46,9 +42,9 @@ def measure(effort: Effort) -> list[Finding]:
             peer = [sys.executable, "-m", "benchmarks.peers.bare_frames", str(port), *_named(identities)]
             pid = stack.enter_context(process(peer, core=SERVER_CORE))
             wait_for_port(port)
-            connected = stack.enter_context(_fleet("frames", port, count, identities))
+            connected = stack.enter_context(connected_fleet("frames", port, count, identities))
             sides[name] = partial(_beat, connected, pid=pid, seconds=seconds)
-        linked = stack.enter_context(_fleet("links", platform.ports.node_side, count, folder / "fleet"))
+        linked = stack.enter_context(connected_fleet("links", platform.ports.node_side, count, folder / "fleet"))
         sides["ours"] = partial(_beat, linked, pid=platform.pid("controld"), seconds=seconds)
         found = interleave(sides, rounds=effort.rounds)
     ours = tuple(found["ours"])
@@ -74,49 +70,7 @@ def measure(effort: Effort) -> list[Finding]:
     ]
 
 
-class _Clients:
-    """A running program of many nodes."""
-
-    def __init__(self, running: subprocess.Popen[str]) -> None:
-        self._running = running
-        self.heartbeat_bytes = int(self._read().split()[1])
-
-    def beat(self, seconds: float) -> int:
-        """Beat for so long; how many heartbeats were answered."""
-        assert self._running.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has ended, which `_read` tells
-            self._running.stdin.write(f"{seconds:g}\n")
-            self._running.stdin.flush()
-        return int(self._read())
-
-    def _read(self) -> str:
-        assert self._running.stdout is not None
-        line = self._running.stdout.readline()
-        if not line:
-            raise RuntimeError("the nodes of the benchmark have ended: see above")
-        return line
-
-
-@contextlib.contextmanager
-def _fleet(kind: str, port: int, count: int, identities: Path | None) -> Iterator[_Clients]:
-    options = [] if identities is None else ["--identities", str(identities)]
-    command = [sys.executable, "-m", "benchmarks.heartbeats", kind, str(port), str(count), *options]
-    running = subprocess.Popen(
-        on_core(LOAD_CORE, command),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    with running:
-        try:
-            yield _Clients(running)
-        finally:
-            running.terminate()
-
-
-def _beat(clients: _Clients, *, pid: int, seconds: float) -> float:
+def _beat(clients: Clients, *, pid: int, seconds: float) -> float:
     """Microseconds of CPU that each heartbeat cost the server."""
     before = read_cpu_seconds(pid)
     answered = clients.beat(seconds)

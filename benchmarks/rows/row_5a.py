@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,16 +16,13 @@ from benchmarks.harness import Effort, Finding, Row, interleave
 from benchmarks.lag import probing
 from benchmarks.measure import (
     LOAD_CORE,
-    SERVER_CORE,
-    find_free_port,
     on_core,
-    process,
     read_cpu_seconds,
     read_peak_rss_bytes,
     read_rss_bytes,
     reset_peak_rss,
-    wait_for_port,
 )
+from benchmarks.nginx import Nginx, running_nginx
 from benchmarks.platforms import authorization, running_platform
 from tests.e2e.platform import Platform, put_service
 
@@ -38,23 +34,6 @@ _CAPS: Final = {
     "MOORAGE_UPLOAD_MAX_BYTES": str(2**31),
     "MOORAGE_UPLOAD_MAX_UNCOMPRESSED_BYTES": str(2**31),
 }
-_NGINX: Final = """
-daemon off;
-user root;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-master_process off;
-events {{ worker_connections 64; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/parts;
-  client_max_body_size 0;
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{ root {folder}/stored; dav_methods PUT; }}
-  }}
-}}
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +47,6 @@ class _Upload:
     lag_milliseconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Nginx:
-    """One process that takes PUT."""
-
-    pid: int
-    port: int
-
-
 def measure(effort: Effort) -> list[Finding]:
     """Run controld and nginx side by side on tmpfs and send both the same archives."""
     findings = []
@@ -83,14 +54,14 @@ def measure(effort: Effort) -> list[Finding]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=_PLACE)))
         platform = stack.enter_context(running_platform(_CAPS, place=_PLACE))
         service_id = asyncio.run(_make_service(platform))
-        nginx = stack.enter_context(_nginx(folder))
+        nginx = stack.enter_context(running_nginx(folder))
         for name, size in effort.pick(_SIZES, _QUICK_SIZES).items():
             archive = folder / "archive.tar.zst"
             build_noise(archive, size)
             found = interleave(
                 {
                     "ours": partial(_upload, platform, service_id, archive),
-                    "nginx": partial(_put, archive, nginx, folder / "stored" / "archive"),
+                    "nginx": partial(_put, archive, nginx),
                 },
                 rounds=effort.rounds,
             )
@@ -175,9 +146,10 @@ def _upload(platform: Platform, service_id: str, archive: Path) -> _Upload:
     )
 
 
-def _put(archive: Path, server: _Nginx, stored: Path) -> _Upload:
+def _put(archive: Path, server: Nginx) -> _Upload:
+    stored = server.folder / "archive"
     before = read_cpu_seconds(server.pid)
-    seconds = _curl("-T", str(archive), f"http://127.0.0.1:{server.port}/{stored.name}")
+    seconds = _curl("-T", str(archive), f"{server.url}/{stored.name}")
     cpu_seconds = read_cpu_seconds(server.pid) - before
     if stored.stat().st_size != archive.stat().st_size:
         raise RuntimeError("nginx did not store the archive")
@@ -191,17 +163,6 @@ def _curl(*arguments: str) -> float:
     if done.returncode != 0:
         raise RuntimeError(f"curl failed: {done.stderr}{done.stdout}")
     return float(done.stdout)
-
-
-@contextlib.contextmanager
-def _nginx(folder: Path) -> Iterator[_Nginx]:
-    port = find_free_port()
-    (folder / "stored").mkdir()
-    config = folder / "nginx.conf"
-    config.write_text(_NGINX.format(folder=folder, port=port))
-    with process(["nginx", "-c", str(config), "-p", str(folder)], core=SERVER_CORE) as pid:
-        wait_for_port(port)
-        yield _Nginx(pid=pid, port=port)
 
 
 ROW = Row(
