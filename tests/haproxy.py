@@ -19,6 +19,7 @@ from aiohttp import web
 from agent.core.faults import IngressUnavailable
 from agent.host.haproxy.config import HaproxyPaths, HaproxySettings
 from agent.host.haproxy.driver import HaproxyIngress
+from agent.model.identity import Identity
 from agent.model.ingress import IngressState, Route, Server, ServerState
 from kit.clock import SystemClock
 
@@ -41,16 +42,16 @@ class RunningHaproxy:
         pool_size: int = 8,
         agent_port: int = 9,
         header_seconds: int = 10,
-        control: tuple[str, str] | None = None,
     ) -> None:
         self.paths = HaproxyPaths(state=folder / "state", run=folder / "run")
         self.port = free_port()
+        self.https_port = free_port()
+        self.peer_port = free_port()
         self.settings = HaproxySettings(
             http_bind=f"127.0.0.1:{self.port}",
-            https_bind=f"127.0.0.1:{free_port()}",
+            https_bind=f"127.0.0.1:{self.https_port}",
+            peer_bind=f"127.0.0.1:{self.peer_port}",
             agent_port=agent_port,
-            control_domain=control[0] if control else None,
-            control_address=control[1] if control else "127.0.0.1:9",
             max_connections=2000,
             header_seconds=header_seconds,
         )
@@ -103,14 +104,14 @@ class RunningHaproxy:
 
 @contextlib.asynccontextmanager
 async def running_haproxy(
-    *, pool_size: int = 8, agent_port: int = 9, header_seconds: int = 10, control: tuple[str, str] | None = None
+    *, pool_size: int = 8, agent_port: int = 9, header_seconds: int = 10, identity: Identity | None = None
 ) -> AsyncIterator[RunningHaproxy]:
     """A prepared and started HAProxy, in a folder short enough for socket paths, ended with the block."""
     with tempfile.TemporaryDirectory(prefix="hx") as folder:
         haproxy = RunningHaproxy(
-            Path(folder), pool_size=pool_size, agent_port=agent_port, header_seconds=header_seconds, control=control
+            Path(folder), pool_size=pool_size, agent_port=agent_port, header_seconds=header_seconds
         )
-        await haproxy.driver().prepare()
+        await haproxy.driver().prepare(identity)
         try:
             await haproxy.start()
             yield haproxy

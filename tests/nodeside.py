@@ -19,26 +19,34 @@ from controld.api.nodeside.auth import NodeAuth
 from controld.api.nodeside.surface import make_surface
 from controld.core.audit import Audit
 from controld.core.authority import Authority
+from controld.core.certificate_keys import CertificateKeys
 from controld.core.enrolment import Enrolment
+from controld.core.fleet import Fleet
 from controld.core.link import Links
 from controld.core.node_directory import NodeDirectory
 from controld.core.node_specs import NodeSpecs
 from controld.core.nodes import Nodes
 from controld.core.reports import Reports
+from controld.core.scale_notes import ScaleNotes
+from controld.core.waking import Waking
 from controld.loops.heartbeat import Heartbeats
 from controld.model.caller import SETUP_CALLER
 from controld.store.audit import AuditStore
 from controld.store.authority_files import AuthorityFiles
+from controld.store.deployment_logs import DeploymentLogStore
 from controld.store.engine import Database
 from controld.store.facts import FactStore
+from controld.store.launches import LaunchStore
 from controld.store.node_reports import NodeReportStore
 from controld.store.node_specs import NodeSpecStore
 from controld.store.nodes import JoinTokenStore, NodeStore
+from controld.store.replicas import ReplicaStore
 from kit.clock import SystemClock
 from kit.http.server import Server
 from kit.ids import SystemIds
 from kit.tasks import Tasks
 from tests.fakes.control import FakeObservations, FakeSpecSink
+from tests.fakes.secrets import FakeSecrets
 from wire.control.enrolment import JoinToken, decode_join_token
 
 BEAT_SECONDS = 0.4
@@ -139,7 +147,7 @@ async def node_side(
     authority = Authority(files, database=database, facts=FactStore(), clock=clock, hosts=("127.0.0.1",))
     await authority.open()
     directory = NodeDirectory(database=database, store=store, feed=feed)
-    specs = NodeSpecs(database=database, store=NodeSpecStore(), feed=feed)
+    specs = NodeSpecs(database=database, store=NodeSpecStore(), feed=feed, keys=CertificateKeys(FakeSecrets()))
     reports = Reports(database=database, store=NodeReportStore(), feed=feed, clock=clock)
     await reports.open()
     audit = Audit(AuditStore(), clock=clock, ids=ids)
@@ -170,7 +178,16 @@ async def node_side(
         url=f"https://127.0.0.1:{listening.getsockname()[1]}",
         token_seconds=900,
     )
-    surface = make_surface(auth=NodeAuth(directory), authority=authority, enrolment=enrolment, links=links)
+    waking = Waking(
+        database=database,
+        launches=LaunchStore(),
+        replicas=ReplicaStore(),
+        fleet=Fleet(database=database, nodes=store, reports=reports, specs=specs),
+        notes=ScaleNotes(logs=DeploymentLogStore(), audit=audit, clock=clock),
+    )
+    surface = make_surface(
+        auth=NodeAuth(directory), authority=authority, enrolment=enrolment, links=links, waking=waking
+    )
     server = Server(
         [surface],
         host="127.0.0.1",

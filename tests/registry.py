@@ -16,17 +16,21 @@ from sqlalchemy import insert
 from controld.api.registry.auth import TokenAuth
 from controld.api.registry.surface import make_surface
 from controld.core.audit import Audit
+from controld.core.identities import hash_token
 from controld.core.registry import Registry
 from controld.core.registry_access import RegistryAccess, RepositoryName
+from controld.core.registry_tokens import RegistryTokens
+from controld.core.registry_trail import RegistryTrail
 from controld.core.registry_upkeep import RegistryUpkeep
 from controld.core.registry_uploads import RegistryUploads
 from controld.model.caller import Caller, CallerKind, TokenKind
-from controld.model.registry import OCI_MANIFEST
+from controld.model.registry import OCI_INDEX, OCI_MANIFEST
 from controld.model.role import Role
 from controld.store.audit import AuditStore
 from controld.store.blob_files import BlobFiles
 from controld.store.engine import Database
 from controld.store.registry import RegistryStore
+from controld.store.registry_tokens import RegistryTokenStore
 from controld.store.tables import projects, services
 from kit.clock import Clock, SystemClock
 from kit.http.surface import Surface
@@ -35,7 +39,9 @@ from kit.ids import SystemIds
 MAX_BLOB_BYTES = 512 * 1024 * 1024
 MAX_MANIFEST_BYTES = 256 * 1024
 GRACE_SECONDS = 3600.0
+UNNEEDED_SECONDS = 604_800.0
 EXPIRY_SECONDS = 86_400.0
+TOKEN_SECONDS = 300
 
 WEB = RepositoryName("shop", "web")
 API = RepositoryName("shop", "api")
@@ -76,15 +82,18 @@ class World:
     registry: Registry
     uploads: RegistryUploads
     upkeep: RegistryUpkeep
+    tokens: RegistryTokens
     folder: Path
 
-    def surface(self) -> Surface:
+    def surface(self, *, realm: str | None = None) -> Surface:
         """The surface for the callers above, each by its name as token."""
         return make_surface(
             self.registry,
             self.uploads,
-            authenticate=TokenAuth(_recognise).authenticate,
+            authenticate=TokenAuth(_recognise, self.tokens.recognise).authenticate,
             max_manifest_bytes=MAX_MANIFEST_BYTES,
+            tokens=self.tokens,
+            realm=realm,
         )
 
     def node_surface(self) -> Surface:
@@ -107,7 +116,9 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(database: Database, folder: Path, *, clock: Clock | None = None) -> AsyncIterator[World]:
+async def open_world(
+    database: Database, folder: Path, *, clock: Clock | None = None, max_project_bytes: int = 0
+) -> AsyncIterator[World]:
     """A registry over the database, which has the projects and services above."""
     clock = clock or SystemClock()
     files, store, ids = BlobFiles(folder), RegistryStore(), SystemIds()
@@ -121,13 +132,22 @@ async def open_world(database: Database, folder: Path, *, clock: Clock | None = 
             store,
             access=access,
             files=files,
-            audit=audit,
+            trail=RegistryTrail(audit),
             clock=clock,
             ids=ids,
             grace_seconds=GRACE_SECONDS,
+            unneeded_seconds=UNNEEDED_SECONDS,
         ),
         uploads=RegistryUploads(
-            database, store, access=access, files=files, clock=clock, ids=ids, max_blob_bytes=MAX_BLOB_BYTES
+            database,
+            store,
+            access=access,
+            files=files,
+            trail=RegistryTrail(audit),
+            clock=clock,
+            ids=ids,
+            max_blob_bytes=MAX_BLOB_BYTES,
+            max_project_bytes=max_project_bytes,
         ),
         upkeep=RegistryUpkeep(
             database,
@@ -136,7 +156,16 @@ async def open_world(database: Database, folder: Path, *, clock: Clock | None = 
             audit=audit,
             clock=clock,
             grace_seconds=GRACE_SECONDS,
+            unneeded_seconds=UNNEEDED_SECONDS,
             expiry_seconds=EXPIRY_SECONDS,
+        ),
+        tokens=RegistryTokens(
+            database,
+            RegistryTokenStore(),
+            recognise=_recognise_hashed,
+            clock=clock,
+            ids=ids,
+            seconds=TOKEN_SECONDS,
         ),
         folder=folder,
     )
@@ -202,6 +231,19 @@ def make_manifest(config: bytes, *layers: bytes, **more: object) -> bytes:
     ).encode()
 
 
+def make_index(*manifests: bytes) -> bytes:
+    """An OCI index over these image manifests."""
+    listed = [descriptor(each, OCI_MANIFEST) for each in manifests]
+    return json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": listed}).encode()
+
+
+def named_in(manifest: bytes) -> list[str]:
+    """Digests of the blobs of an image manifest, or of the manifests of an index."""
+    told = json.loads(manifest)
+    named = told["manifests"] if "manifests" in told else [told["config"], *told["layers"]]
+    return [each["digest"] for each in named]
+
+
 def descriptor(data: bytes, media_type: str) -> dict[str, object]:
     """How a manifest names these bytes."""
     return {"mediaType": media_type, "digest": sha256(data), "size": len(data)}
@@ -233,6 +275,10 @@ async def put_manifest(
     headers = {**bearer(caller), "Content-Type": media_type}
     async with http.put(f"/v2/{name}/manifests/{reference}", data=data, headers=headers) as answer:
         yield answer
+
+
+async def _recognise_hashed(token_sha256: str, *, address: str) -> Caller | None:
+    return await _recognise(next((each for each in CALLERS if hash_token(each) == token_sha256), ""), address=address)
 
 
 async def _recognise(token: str, *, address: str) -> Caller | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from aiohttp import ClientSession, ClientTimeout
+from aiohttp import ClientSession, ClientTimeout, web
 
 from kit.http.server import Server
 from kit.http.surface import Surface
+from kit.http.tally import Tally
 from kit.ids import SystemIds
 from kit.tasks import Tasks
 
@@ -21,16 +22,28 @@ async def serve(*surfaces: Surface, headers: Mapping[str, str] | None = None) ->
 
 
 @asynccontextmanager
-async def running(*surfaces: Surface) -> AsyncIterator[Server]:
+async def running(*surfaces: Surface, tally: Tally | None = None) -> AsyncIterator[Server]:
     """A server on a free port of loopback, stopped afterwards."""
     tasks = Tasks("test server")
-    server = Server(surfaces, host="127.0.0.1", port=0, ids=SystemIds(), tasks=tasks)
+    server = Server(surfaces, host="127.0.0.1", port=0, ids=SystemIds(), tasks=tasks, tally=tally)
     await server.start()
     try:
         yield server
     finally:
         await server.stop(1.0)
         await tasks.close()
+
+
+@asynccontextmanager
+async def serve_app(app: web.Application, *, port: int = 0) -> AsyncIterator[str]:
+    """The host and port on loopback of a server that is none of ours; port 0: any free one."""
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield f"127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 def session_to(server: Server, *, headers: Mapping[str, str] | None = None) -> ClientSession:

@@ -28,9 +28,11 @@ from agent.model.engine import (
     EventKind,
     HeldImage,
     Image,
+    LoggedLine,
     RawLine,
 )
 from agent.rules.engine_containers import NODE_LABEL
+from agent.rules.log_lines import render_lines
 from kit.clock import Clock
 from kit.faults import Fault
 
@@ -60,7 +62,9 @@ class FakeEngine:
         self.build_fault: Fault | None = None
         self.build_seconds = 0.0
         self.cancelled_builds: list[str] = []
+        self.built_labels: dict[str, str] = {}
         self.specs: dict[str, ContainerSpec] = {}
+        self.pulls: list[tuple[str, str | tuple[str, str] | None]] = []
         self.pushed: dict[str, str] = {}
         self._clock = clock
         self._containers: dict[str, Container] = {}
@@ -171,8 +175,10 @@ class FakeEngine:
         login: tuple[str, str] | None,
         timeout_seconds: float,
         progress: Callable[[str], None] | None = None,
+        bearer: str | None = None,
     ) -> Image:
         self._check()
+        self.pulls.append((reference, bearer or login))
         found = self.registry.get(reference)
         if found is None:
             raise ImageNotFound(f"cannot pull image {reference}: manifest unknown")
@@ -211,6 +217,7 @@ class FakeEngine:
         memory_bytes: int,
     ) -> AsyncGenerator[str]:
         self._check()
+        self.built_labels = dict(labels)
         ended = False
         try:
             for line in self.build_lines:
@@ -225,7 +232,11 @@ class FakeEngine:
             raise self.build_fault
         image = self.add_image(tag)
         self.built[image.id] = HeldImage(
-            id=image.id, references=image.digests, node_id=self.node_id, created_at=self._clock.now()
+            id=image.id,
+            references=image.digests,
+            node_id=self.node_id,
+            created_at=self._clock.now(),
+            size_bytes=image.size_bytes,
         )
 
     async def remove_image(self, reference: str) -> None:
@@ -250,18 +261,16 @@ class FakeEngine:
 
     async def read_log(
         self, container_id: str, *, tail: int | None, since: dt.datetime | None, follow: bool
-    ) -> AsyncGenerator[RawLine]:
+    ) -> AsyncGenerator[list[LoggedLine]]:
         self._own(container_id)
         lines = self._logs[container_id]
-        first = 0 if tail is None else max(0, len(lines) - tail)
-        position = first
+        position = 0 if tail is None else max(0, len(lines) - tail)
         while True:
             while position < len(lines):
                 position += 1
                 if since is None or lines[position - 1].at >= since:
-                    yield lines[position - 1]
-            present = self._containers.get(container_id)
-            if not follow or present is None or present.state not in _RUNNING:
+                    yield render_lines(lines[position - 1 : position])
+            if not follow or (here := self._containers.get(container_id)) is None or here.state not in _RUNNING:
                 return
             async with self._changed:
                 if position == len(lines):
@@ -301,12 +310,12 @@ class FakeEngine:
         return container_id in self._containers
 
     async def exit_container(self, container_id: str, code: int, *, oom_killed: bool = False) -> None:
-        """Let it end by itself: it is restarting until `restart_container`, as its restart policy wants it."""
+        """Let it end by itself; with a restart policy it is restarting until `restart_container`."""
         if oom_killed:
             await self._tell(EventKind.CONTAINER_OOM, container_id)
         self._change(
             container_id,
-            state=ContainerState.RESTARTING,
+            state=ContainerState.RESTARTING if self.specs[container_id].restarts else ContainerState.EXITED,
             pid=None,
             ip=None,
             exit_code=code,

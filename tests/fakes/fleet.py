@@ -7,7 +7,7 @@ import datetime as dt
 
 from controld.model.fleet import NodeFacts
 from controld.model.node import NodeState
-from wire.link import ReplicaReport, ReplicaState
+from wire.link import JobRunReport, ReplicaReport, ReplicaState
 
 HEARD = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -33,6 +33,7 @@ class FakeFleet:
             cpu_count=4,
             memory_bytes=8 * 1024**3,
             replicas={} if known is None else known.replicas,
+            job_runs={} if known is None else known.job_runs,
         )
 
     def report(
@@ -58,6 +59,11 @@ class FakeFleet:
             serving=state is ReplicaState.HEALTHY if serving is None else serving,
         )
         self.nodes[node_id] = dataclasses.replace(node, replicas={**node.replicas, replica_id: report})
+
+    def report_run(self, node_id: str, report: JobRunReport) -> None:
+        """Have the node report this of an attempt of a job's run."""
+        node = self.nodes[node_id]
+        self.nodes[node_id] = dataclasses.replace(node, job_runs={**node.job_runs, report.key: report})
 
     def drop(self, node_id: str, replica_id: str) -> None:
         """Have the node report nothing of it any more."""

@@ -16,13 +16,18 @@ from aiohttp import web
 class ImageRegistry:
     """Serves images to whoever knows `login`, or to all; `host` names it in references once it serves.
 
-    With `stalled` set, manifests are never answered. A refusal repeats the password that was sent, as careless
-    registries do.
+    With `bearer` it wants a token: that one, which `realm` gives to whoever knows `login`. `authorizations` are the
+    words that signed in. With `stalled` set, manifests are never answered. A refusal repeats the password
+    that was sent, as careless registries do.
     """
 
-    def __init__(self, *, login: tuple[str, str] | None = None) -> None:
+    def __init__(self, *, login: tuple[str, str] | None = None, bearer: str | None = None) -> None:
         self.host = ""
         self.login = login
+        self.bearer = bearer
+        self.realm: str | None = None
+        self.authorizations: list[str] = []
+        self.asked = 0
         self.stalled = False
         self.manifests: dict[tuple[str, str], tuple[bytes, str]] = {}
         self._blobs: dict[str, bytes] = {}
@@ -34,6 +39,7 @@ class ImageRegistry:
     async def serve(self) -> AsyncIterator[None]:
         """Listen on a free port of loopback until left."""
         app = web.Application(client_max_size=1 << 30)
+        app.router.add_get("/token", self._token)
         app.router.add_get("/v2/", self._version)
         app.router.add_route("*", "/v2/{name:.+}/blobs/uploads/{upload:.*}", self._upload)
         app.router.add_route("*", "/v2/{name:.+}/blobs/{digest}", self._blob)
@@ -93,7 +99,26 @@ class ImageRegistry:
         body, content_type = found
         return web.Response(body=body, content_type=content_type, headers={"Docker-Content-Digest": _digest(body)})
 
+    async def _token(self, request: web.Request) -> web.StreamResponse:
+        assert request.query["service"] == "images"
+        assert request.query["scope"].startswith("repository:")
+        self._check_login(request)
+        return web.json_response({"token": self.bearer})
+
     def _admit(self, request: web.Request) -> None:
+        self.asked += 1
+        if self.bearer is None:
+            self._check_login(request)
+            return
+        said = request.headers.get("Authorization", "")
+        if said != f"Bearer {self.bearer}":
+            refusal = _refuse(web.HTTPUnauthorized, "UNAUTHORIZED", f"wrong token {said.removeprefix('Bearer ')}")
+            realm = self.realm or f"http://{self.host}/token"
+            refusal.headers["WWW-Authenticate"] = f'Bearer realm="{realm}",service="images"'
+            raise refusal
+        self.authorizations.append(said)
+
+    def _check_login(self, request: web.Request) -> None:
         if self.login is None:
             return
         said = request.headers.get("Authorization", "").removeprefix("Basic ")
@@ -105,6 +130,7 @@ class ImageRegistry:
             refusal = _refuse(web.HTTPUnauthorized, "UNAUTHORIZED", f"wrong password {password}")
             refusal.headers["WWW-Authenticate"] = 'Basic realm="test"'
             raise refusal
+        self.authorizations.append(f"{user}:{password}")
 
 
 def _digest(data: bytes) -> str:

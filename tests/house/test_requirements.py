@@ -16,6 +16,7 @@ _LOCKS = {
     "agent": ["agent"],
     "controld": ["controld"],
     "dev": ["dev"],
+    "bench": ["bench"],
     "local": ["agent", "controld", "local"],
     "test": ["agent", "controld", "local", "test", "check"],
 }
@@ -50,7 +51,7 @@ def _unsatisfied(asked: list[Requirement], pins: dict[str, str]) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("name", [*_LOCKS, "build"])
+@pytest.mark.parametrize("name", [*_LOCKS, "build", "tools"])
 def test_a_lock_is_nothing_but_pinned_and_hashed_packages(name: str) -> None:
     text = _lock(name).read_text()
     assert _ENTRY.sub("", text) == ""
@@ -65,6 +66,11 @@ def test_no_lock_names_an_address() -> None:
 @pytest.mark.parametrize(("name", "extras"), _LOCKS.items())
 def test_a_lock_satisfies_what_the_project_asks_for(name: str, extras: list[str]) -> None:
     assert _unsatisfied(_asked(extras), _pins(_lock(name))) == []
+
+
+def test_the_tools_of_tests_are_locked_too() -> None:
+    asked = [Requirement(line) for line in read_pyproject()["dependency-groups"]["tools"]]
+    assert _unsatisfied(asked, _pins(_lock("tools"))) == []
 
 
 def test_the_build_backend_is_locked_too() -> None:
