@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator
 
 from controld.model.caller import SETUP_CALLER
@@ -16,7 +17,15 @@ from controld.model.deployment import (
 )
 from controld.model.node import Node, NodeState
 from controld.model.replica import PlacedReplica
-from controld.model.service import ExternalImageSource, HealthCheck, Service, ServiceDraft, ServiceSource, UploadSource
+from controld.model.service import (
+    ExternalImageSource,
+    GitSource,
+    HealthCheck,
+    Service,
+    ServiceDraft,
+    ServiceSource,
+    UploadSource,
+)
 from controld.rules.deployment_log import render_line
 from controld.store.deployment_logs import DeploymentLogStore
 from controld.store.launches import LaunchStore
@@ -135,6 +144,18 @@ def make_draft(project_id: str, name: str, *, source: ServiceSource | None = Non
         internal_port=8080,
         health_check=HealthCheck(path="/", timeout_seconds=5),
     )
+
+
+def git_source(**changes: str) -> GitSource:
+    """A service's source that is a repository."""
+    source = GitSource(
+        repo_url="https://git.example/shop/web.git",
+        git_ref="main",
+        dockerfile_path="docker/Dockerfile",
+        context_path="app",
+        credential="default",
+    )
+    return dataclasses.replace(source, **changes)
 
 
 def image_source() -> ServiceSource:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientConnectionError, ClientSession, ClientTimeout
 
+from controld.store import sops
+from kit.clock import SystemClock
 from tests.controld.app import bearer, service_body
 from tests.controld.process import running_controld, start_controld
+from tests.fixtures.network import find_free_port
+from tests.lint_exposition import read_exposition
+from wire.version import RELEASE
 
 
 async def _post(http: ClientSession, path: str, body: Any, *, token: str | None = None) -> Any:
@@ -46,6 +54,25 @@ async def test_what_was_made_is_there_after_a_restart(tmp_path: Path, free_port:
         assert (await asyncio.to_thread(_read_secret, folder))[0] == setup_secret
         me = await _get(http, "/v1/me", token=setup_secret)
         assert me["admin_initialized"] is True
+
+
+async def test_prometheus_reads_it_with_the_token_that_stands_in_a_file(tmp_path: Path, free_port: int) -> None:
+    folder = tmp_path / "data"
+    async with running_controld(folder, port=free_port) as http:
+        file = folder / "metrics-token"
+        token, mode = await asyncio.to_thread(lambda: (file.read_text().strip(), file.stat().st_mode & 0o777))
+        assert mode == 0o600
+        async with http.get("/metrics", headers=bearer(token)) as answer:
+            assert answer.status == 200
+            told = read_exposition(await answer.text())
+        requests = {
+            sample.labels["route"]: sample.value for sample in told["moorage_controld_http_requests_total"].samples
+        }
+        assert requests["/healthz"] >= 1
+        assert told["moorage_controld_build_info"].samples[0].labels["version"] == RELEASE
+        assert told["moorage_controld_process_resident_memory_bytes"].samples[0].value > 10_000_000
+        assert told["moorage_controld_database_up"].samples[0].value == 1
+    assert await asyncio.to_thread(file.read_text) == token + "\n"
 
 
 async def test_until_the_first_admin_exists_the_listener_stays_on_loopback(tmp_path: Path, free_port: int) -> None:
@@ -119,3 +146,90 @@ def _set_revision(file: Path) -> None:
     connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.commit()
     connection.close()
+
+
+async def _examine(folder: Path, *, port: int, **settings: str) -> tuple[int, dict[str, Any]]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "controld",
+        "doctor",
+        "--json",
+        env={
+            **os.environ,
+            "MOORAGE_DATA_DIR": str(folder),
+            "MOORAGE_LISTEN_PORT": str(port),
+            "MOORAGE_NODE_LISTEN_PORT": "0",
+            **settings,
+        },
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    status = process.returncode
+    assert status is not None
+    return status, {finding["check"]: finding for finding in json.loads(said)["findings"]}
+
+
+async def test_the_doctor_finds_nothing_wrong_beside_a_daemon_that_works(tmp_path: Path, free_port: int) -> None:
+    folder = tmp_path / "data"
+    async with running_controld(folder, port=free_port):
+        status, found = await _examine(folder, port=free_port)
+    assert {check for check, finding in found.items() if finding["verdict"] in {"fail", "unknown"}} == set()
+    assert status == 0
+    assert found[f"port {free_port}"]["found"].startswith("ours")
+    assert {"database", "database file", "authority", "own certificate", "data folder"} <= set(found)
+
+
+async def test_the_doctor_asks_the_authority_of_certificates_where_there_is_one(tmp_path: Path, free_port: int) -> None:
+    _, found = await _examine(tmp_path / "data", port=free_port)
+    assert found["certificate authority"]["verdict"] == "ok"
+    assert "acme_email is not set" in found["certificate authority"]["found"]
+    url = f"https://127.0.0.1:{find_free_port()}/directory"
+    status, found = await _examine(
+        tmp_path / "data", port=free_port, MOORAGE_ACME_EMAIL="ops@example.com", MOORAGE_ACME_DIRECTORY_URL=url
+    )
+    assert status == 1
+    assert found["certificate authority"]["verdict"] == "fail"
+    assert found["certificate authority"]["found"].startswith(f"{url}: the authority does not answer as one")
+
+
+async def test_the_doctor_tells_a_newer_database_an_open_key_and_damage(tmp_path: Path, free_port: int) -> None:
+    folder = tmp_path / "data"
+    async with running_controld(folder, port=free_port):
+        pass
+
+    def spoil() -> None:
+        (folder / "authority/authority.pem").chmod(0o644)
+        connection = sqlite3.connect(folder / "controld.db")
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+        connection.close()
+
+    await asyncio.to_thread(spoil)
+    status, found = await _examine(folder, port=free_port)
+    assert status == 1
+    assert found["database"]["verdict"] == "fail"
+    assert "newer" in found["database"]["found"]
+    assert found["authority/authority.pem"]["mend"].startswith("chmod 600")
+
+    def forget_key() -> None:
+        secret = folder / "secrets/platform/account.json"
+        secret.parent.mkdir(parents=True, exist_ok=True)
+        other = sops.find_recipient(sops.make_identity())
+        secret.write_bytes(sops.seal_document({"key": "x"}, recipients=(other,), modified_at=SystemClock().now()))
+
+    await asyncio.to_thread(forget_key)
+    _, found = await _examine(folder, port=free_port)
+    assert found["secrets"]["verdict"] == "fail"
+    assert "platform/account" in found["secrets"]["found"]
+
+    def damage() -> None:
+        file = folder / "controld.db"
+        data = bytearray(file.read_bytes())
+        data[4096 * 3 : 4096 * 30] = b"\xa5" * (4096 * 27)
+        file.write_bytes(data)
+
+    await asyncio.to_thread(damage)
+    status, found = await _examine(folder, port=free_port)
+    assert status == 1
+    assert found["database file"]["verdict"] == "fail"

@@ -8,6 +8,7 @@ import pytest
 
 from agent.api.auth import authenticate_controld
 from agent.api.builds import Builds
+from agent.api.images import ImageRows
 from agent.api.logs import LogRows
 from agent.api.metrics import MetricRows
 from agent.api.surface import make_control_surface
@@ -27,8 +28,9 @@ class TestControlSurface(Battery):
     def subject(self) -> Subject:
         surface = make_control_surface(
             *Builds(_nothing(), clock=SystemClock()).routes(),
+            *ImageRows(_nothing()).routes(),
             *LogRows(_nothing(), clock=SystemClock()).routes(),
-            *MetricRows(_nothing(), _nothing()).routes(),
+            *MetricRows(_nothing(), _nothing(), _nothing()).routes(),
         )
         assert surface.authenticate is authenticate_controld
         return subject_by_header(surface, caller=CONTROL_URI)

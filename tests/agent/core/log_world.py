@@ -7,13 +7,15 @@ import datetime as dt
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
+from agent.core.log_archive import LogArchive
 from agent.core.log_batch import LogBatch
 from agent.core.logs import Logs
-from agent.model.engine import Container, ContainerSpec, RawLine
+from agent.model.engine import Container, ContainerSpec, ContainerState, LoggedLine, RawLine
 from kit.tasks import Tasks
 from tests.fakes.clock import FakeClock
 from tests.fakes.engine import FakeEngine
-from wire.agent.logs import LinesDropped, LogLine, LogQuery, decode_record
+from tests.fakes.log_archive import FakeLogArchive
+from wire.agent.logs import LogLine, LogQuery, LogRecord, decode_record
 
 SERVICE = "s-1"
 
@@ -24,6 +26,8 @@ class CountingEngine(FakeEngine):
     following = 0
     most = 0
     meddle: Callable[[], Awaitable[None]] | None = None
+    hasty = False
+    """A log that is followed ends with its container, whatever had not been told of it by then."""
 
     async def list_containers(self) -> tuple[Container, ...]:
         if self.meddle is not None:
@@ -32,46 +36,70 @@ class CountingEngine(FakeEngine):
 
     async def read_log(
         self, container_id: str, *, tail: int | None, since: dt.datetime | None, follow: bool
-    ) -> AsyncGenerator[RawLine]:
+    ) -> AsyncGenerator[list[LoggedLine]]:
         self.following += follow
         self.most = max(self.most, self.following)
         try:
-            async with aclosing(super().read_log(container_id, tail=tail, since=since, follow=follow)) as lines:
-                async for line in lines:
-                    yield line
+            async with aclosing(super().read_log(container_id, tail=tail, since=since, follow=follow)) as log:
+                async for lines in log:
+                    if follow and self.hasty and not await self._runs(container_id):
+                        return
+                    yield lines
             if self.meddle is not None:
                 await self.meddle()
         finally:
             self.following -= follow
 
+    async def _runs(self, container_id: str) -> bool:
+        containers = await super().list_containers()
+        return any(each.id == container_id and each.state is ContainerState.RUNNING for each in containers)
+
 
 class World:
     """An agent's logs over a fake engine, with the events carried as the watcher does."""
 
-    def __init__(self, *, viewer_bytes: int = 1 << 20) -> None:
+    def __init__(
+        self, *, viewer_bytes: int = 1 << 20, archive_bytes: int = 1 << 30, service_bytes: int = 1 << 30
+    ) -> None:
         self.clock = FakeClock()
         self.engine = CountingEngine("n-1", clock=self.clock)
         self.engine.add_image("app")
         self.tasks = Tasks("test")
         self.viewer_bytes = viewer_bytes
-        self.logs = Logs(self.engine, tasks=self.tasks, clock=self.clock, viewer_bytes=viewer_bytes)
+        self.archived = FakeLogArchive()
+        self.archive = LogArchive(
+            self.engine,
+            self.archived,
+            clock=self.clock,
+            most_seconds=3600.0,
+            service_bytes=service_bytes,
+            total_bytes=archive_bytes,
+        )
+        self.restart_agent()
         self.tasks.start("events", self._carry())
         self.last = 0
 
     async def _carry(self) -> None:
         async for event in self.engine.watch_events():
+            self.archive.note_event(event)
             self.logs.note_event(event)
 
     def restart_agent(self) -> None:
         """What a new agent starts with: nothing remembered."""
-        self.logs = Logs(self.engine, tasks=self.tasks, clock=self.clock, viewer_bytes=self.viewer_bytes)
+        self.logs = Logs(
+            self.engine, archive=self.archived, tasks=self.tasks, clock=self.clock, viewer_bytes=self.viewer_bytes
+        )
 
-    async def run(self, replica: str, *, service: str = SERVICE) -> str:
+    async def run(self, replica: str, *, service: str = SERVICE, index: int = 0) -> str:
         id_ = await self.engine.create_container(
             ContainerSpec(
                 name=f"moorage-{replica}",
                 image="app",
-                labels=(("moorage.replica", replica), ("moorage.service", service)),
+                labels=(
+                    ("moorage.replica", replica),
+                    ("moorage.service", service),
+                    ("moorage.index", str(index)),
+                ),
                 env=(),
                 command=None,
                 cpu_millis=100,
@@ -90,6 +118,12 @@ class World:
         at = self.clock.now() + dt.timedelta(microseconds=self.last - back_usec)
         self.engine._logs[container].append(RawLine(at=at, stream="stdout", text=text.encode()))
         await self.engine._wake()
+
+    async def remove(self, container: str) -> None:
+        """Stop and remove it as the agent does, its log archived."""
+        await self.engine.stop_container(container, grace_seconds=1)
+        await self.archive.keep(container)
+        await self.engine.remove_container(container)
 
     def watch(self, **query: object) -> Viewer:
         return Viewer(self, self.logs.read(LogQuery(service_id=SERVICE, follow=True, **query)))  # type: ignore[arg-type]
@@ -110,7 +144,7 @@ class Viewer:
     """Reads a live log in the background until it is dropped."""
 
     def __init__(self, world: World, batches: AsyncGenerator[LogBatch]) -> None:
-        self.records: list[LogLine | LinesDropped] = []
+        self.records: list[LogRecord] = []
         self.open = asyncio.Event()
         self.open.set()
         self._batches = batches
@@ -119,7 +153,7 @@ class Viewer:
     async def _read(self) -> None:
         async with aclosing(self._batches) as batches:
             async for batch in batches:
-                assert [decode_record(line) for line in batch.encode().splitlines()] == list(batch.records)
+                assert [decode_record(line) for line in batch.encode().splitlines()] == batch.records
                 self.records += batch.records
                 await self.open.wait()
 

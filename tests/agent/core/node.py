@@ -33,6 +33,8 @@ class Node:
         self.file: FakeSpecFile = before.file if before else FakeSpecFile()
         self.happenings: list[Happening] = []
         self.notices = 0
+        self.kept: list[str] = []
+        """Ids of the containers whose logs were archived, each while the engine had it."""
         self.convergence = Convergence(
             self.engine,
             self.ingress,
@@ -43,9 +45,14 @@ class Node:
             network="moorage-test",
             registry_port=7191,
             registry_login=("agent", "secret"),
+            keep_log=self._keep_log,
         )
         self.convergence.attach(notice=self._notice, tell=self.happenings.append)
         self._tasks = Tasks("node")
+
+    async def _keep_log(self, container_id: str) -> None:
+        assert self.engine.exists(container_id)
+        self.kept.append(container_id)
 
     def _notice(self) -> None:
         self.notices += 1

@@ -86,7 +86,6 @@ async def test_an_agent_that_starts_anew_adopts_what_runs_and_never_takes_it_out
         applied = len(first.ingress.applied)
     async with running_node(first) as node:
         await node.clock.advance(0.01)
-        await node.convergence.wait_observed()
         assert [report.state for report in node.convergence.reports()] == [ReplicaState.HEALTHY] * 2
         await node.clock.advance(30)
         assert {c.id: c.started_at for c in await node.engine.list_containers()} == started
@@ -126,9 +125,11 @@ async def test_a_drained_replica_is_gone_and_no_longer_reported() -> None:
         await node.follow(make_spec(make_replica("r1", wanted=Wanted.DRAINING), make_replica("r2")))
         assert node.report("r1").state is ReplicaState.DRAINING
         assert not node.convergence.converged
+        gone = (await node.container("r1")).id
         node.ingress.hold("r1", 0)
         await node.clock.advance(5)
         assert [report.id for report in node.convergence.reports()] == ["r2"]
+        assert node.kept == [gone]
         assert len(await node.engine.list_containers()) == 1
         assert node.convergence.converged
 

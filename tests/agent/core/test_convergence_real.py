@@ -17,8 +17,10 @@ import docker.types
 import pytest
 
 from agent.core.convergence import Convergence
+from agent.core.log_archive import LogArchive
 from agent.core.specs import Specs
 from agent.host.docker.engine import DockerEngine
+from agent.host.log_archive import DiskLogArchive
 from agent.host.probe import HttpProbe
 from agent.host.spec_file import DiskSpecFile
 from agent.loops.watcher import Watcher
@@ -38,8 +40,12 @@ class Agent:
     """The parts of an agent that make a spec true, on the real thing."""
 
     def __init__(self, engine: DockerEngine, haproxy: RunningHaproxy, *, node_id: str, file: Path) -> None:
+        self.archived = DiskLogArchive(file.with_name("logs"))
         self.engine, self.haproxy, self.node_id = engine, haproxy, node_id
         clock = SystemClock()
+        archive = LogArchive(
+            engine, self.archived, clock=clock, most_seconds=3600, service_bytes=1 << 20, total_bytes=1 << 20
+        )
         self._probe = HttpProbe()
         self._tasks = Tasks("agent")
         self.convergence = Convergence(
@@ -52,6 +58,7 @@ class Agent:
             network=name_network(node_id),
             registry_port=7191,
             registry_login=("agent", "secret"),
+            keep_log=archive.keep,
         )
         self._tasks.start("convergence", self.convergence.run())
         self._tasks.start("watcher", Watcher(engine, [self.convergence.note_event], clock).run())
@@ -116,8 +123,14 @@ async def agent(
 
 
 def serve(name: str, node_id: str, image: str, *, wanted: Wanted = Wanted.RUNNING) -> Replica:
-    """A replica whose every answer is its name."""
-    return make(name, node_id, image, f"echo {name} > /www/index.html; exec httpd -f -p 8080 -h /www", wanted=wanted)
+    """A replica whose every answer is its name, and its only line."""
+    return make(
+        name,
+        node_id,
+        image,
+        f"echo {name}; echo {name} > /www/index.html; exec httpd -f -p 8080 -h /www",
+        wanted=wanted,
+    )
 
 
 def make(name: str, node_id: str, image: str, script: str, *, wanted: Wanted = Wanted.RUNNING) -> Replica:
@@ -212,6 +225,8 @@ async def test_a_new_release_takes_over_and_an_agent_comes_and_goes_without_a_fa
     assert answers[0][1] == "old"
     assert answers[-1][1] == "new"
     assert [c.label(labels.REPLICA) for c in await agent.engine.list_containers()] == [new.id]
+    (log,) = again.archived.list_of("web")
+    assert [entry.text for entry in await again.archived.read_tail(log, 10)] == ["old"]
 
 
 async def test_a_killed_proxy_serves_again_at_once_and_the_agent_leads_it_on(
@@ -237,17 +252,18 @@ async def test_what_cannot_run_says_why_with_its_last_lines_and_harms_no_other(
     absent = make("absent", engine_node_id, "sha256:" + "0" * 64, "true")
     spec = spec_of(engine_node_id, good, exits, deaf, mute, absent)
     await agent.convergence.accept(spec, compute_digest(spec))
-    await until(lambda: agent.report(exits.id).state is ReplicaState.EXITED, what=agent.convergence.reports)
-    await until(
-        lambda: "did not answer within 2 s" in str(agent.report(mute.id).reason), what=agent.convergence.reports
-    )
-    await until(lambda: agent.report(deaf.id).last_lines == ("waiting",), what=agent.convergence.reports)
+    for is_told in (
+        lambda: agent.report(exits.id).state is ReplicaState.EXITED and bool(agent.report(exits.id).last_lines),
+        lambda: "did not answer within 2 s" in str(agent.report(mute.id).reason),
+        lambda: agent.report(deaf.id).last_lines == ("waiting",),
+        lambda: agent.report(deaf.id).reason == "cannot check its health: nothing listens on port 8080",
+        lambda: agent.report(good.id).state is ReplicaState.HEALTHY,
+        lambda: agent.report(absent.id).state is ReplicaState.FAILED,
+    ):
+        await until(is_told, what=agent.convergence.reports, seconds=60)
 
-    assert agent.report(good.id).state is ReplicaState.HEALTHY
     assert agent.report(exits.id).exit_code == 3
     assert agent.report(exits.id).last_lines[-1] == "no database"
-    assert agent.report(deaf.id).reason == "cannot check its health: nothing listens on port 8080"
-    assert agent.report(absent.id).state is ReplicaState.FAILED
     assert "is not on this node" in str(agent.report(absent.id).reason)
     assert {await ask(agent.haproxy) for _ in range(5)} == {(200, "good")}
 

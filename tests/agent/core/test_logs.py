@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.faults import BadCursor
+from kit.http.sse import frame
 from tests.agent.core.log_world import SERVICE, Viewer, World
 from wire.agent.logs import LinesDropped, LogLine, LogQuery
 
@@ -208,6 +209,52 @@ async def test_a_stalled_viewer_is_told_what_it_misses_and_slows_nobody() -> Non
     assert len(stalled.texts) + dropped[0] == 202
     assert stalled.texts[-1] == "last"
     assert len(other.texts) == 202
+
+
+async def test_lines_and_what_is_missing_are_told_as_events_too_under_the_ids_of_the_records() -> None:
+    world = World(viewer_bytes=20_000)
+    container = await world.run("r-1")
+    await world.write(container, "backlog")
+    batches = world.logs.read(LogQuery(service_id=SERVICE, follow=True))
+    first = await anext(batches)
+    waiting = world.tasks.start("next", anext(batches))
+    await world.settle()
+    await world.write(container, "live\rline")
+    await world.settle()
+    live = await waiting
+    for _ in range(200):
+        await world.write(container, "x" * 200)
+        await world.settle()
+    last, missing = live, await anext(batches)
+    while not missing.dropped:
+        last, missing = missing, await anext(batches)
+    await batches.aclose()
+    await world.tasks.close()
+
+    ids = [record.id for record in (*first.records, *live.records) if isinstance(record, LogLine)]
+    assert first.frame("n:") == frame("backlog", id=f"n:{ids[0]}")
+    assert live.frame("n:") == frame("live\rline", id=f"n:{ids[1]}")
+    assert missing.frame("n:") == frame(f"{missing.dropped} lines dropped", id=f"n:{last.last_id}", event="dropped")
+
+
+async def test_whoever_wants_events_alone_gets_those_of_the_records() -> None:
+    world = World()
+    container = await world.run("r-1")
+    kept: dict[str | None, list[bytes]] = {None: [], "n:": []}
+
+    async def read(frames: str | None) -> None:
+        async for batch in world.logs.read(LogQuery(service_id=SERVICE, follow=True, frames=frames)):
+            kept[frames].append(batch.frame("n:"))
+
+    for frames in kept:
+        world.tasks.start("viewer", read(frames))
+    for number in range(30):
+        await world.write(container, f"{number}\r")
+        await world.settle()
+    await world.tasks.close()
+
+    assert b"".join(kept[None]) == b"".join(kept["n:"])
+    assert b"".join(kept["n:"]).count(b"\n\n") == 30
 
 
 STEP = st.sampled_from(

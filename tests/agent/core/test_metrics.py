@@ -103,6 +103,8 @@ async def test_a_service_reads_as_its_running_replicas_in_the_order_of_the_spec(
     assert {(each.cpu_limit_millis, each.memory_limit_bytes, each.restarts) for each in found} == {(250, 1000, 0)}
     assert [each.oom_kills for each in found] == [None, None]
     assert set(readings.kept) == set(ids)
+    everything = (await metrics.read_service(None)).replicas
+    assert [each.replica_id for each in everything] == ["r-2", "r-1", "o-1"]
 
 
 async def test_oom_kills_outlive_the_container_that_they_ended() -> None:
@@ -126,3 +128,4 @@ async def test_a_node_without_a_spec_has_no_readings() -> None:
     metrics = Metrics(FakeEngine("n-1", clock=clock), Readings(clock), Host(), spec=lambda: None)
 
     assert (await metrics.read_service("s-1")).replicas == ()
+    assert (await metrics.read_service(None)).replicas == ()

@@ -61,8 +61,8 @@ async def test_a_dockerfile_beside_its_context_is_carried_in(contexts: ContextFi
     [
         ("nowhere", "app/Dockerfile", "no such folder"),
         (".", "Dockerfile", "no such file"),
-        ("../..", "app/Dockerfile", "inside the upload"),
-        ("/etc", "app/Dockerfile", "inside the upload"),
+        ("../..", "app/Dockerfile", "inside the context"),
+        ("/etc", "app/Dockerfile", "inside the context"),
     ],
 )
 async def test_paths_that_lead_nowhere_or_out_are_named(
@@ -104,3 +104,21 @@ async def test_a_restart_of_the_agent_clears_them_all(contexts: ContextFiles, ar
     await contexts.stage(_WORK, _chunks(archive))
     await contexts.clear()
     assert not await contexts.has(_WORK)
+
+
+async def test_no_link_of_a_clone_leads_out_of_its_context(contexts: ContextFiles, tmp_path: Path) -> None:
+    root, outside = contexts.root(_WORK), tmp_path / "outside"
+    (root / "app").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "Dockerfile").write_text("FROM elsewhere\n")
+    (root / "Dockerfile").write_text("FROM scratch\n")
+    (root / "inside").symlink_to("app")
+    (root / "out").symlink_to(outside)
+    (root / "Outfile").symlink_to(outside / "Dockerfile")
+    for context, dockerfile in (("out", "Dockerfile"), (".", "out/Dockerfile"), (".", "Outfile")):
+        with pytest.raises(BuildPathForbidden, match="leads out"):
+            await contexts.locate(_WORK, context_path=context, dockerfile_path=dockerfile)
+    (root / "app" / ".moorage.Dockerfile").symlink_to(outside / "Dockerfile")
+    folder, name = await contexts.locate(_WORK, context_path="inside", dockerfile_path="Dockerfile")
+    assert (folder / name).read_text() == "FROM scratch\n"
+    assert (outside / "Dockerfile").read_text() == "FROM elsewhere\n"

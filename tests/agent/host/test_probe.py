@@ -66,6 +66,44 @@ async def test_a_status_decides_and_redirects_are_not_followed(
         assert await check(probe, port) == Probed(obstacle=obstacle, detail=detail)
 
 
+async def test_the_status_is_the_answer_though_its_body_never_ends() -> None:
+    async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        dropped.set_result(await reader.read())
+        writer.close()
+
+    dropped: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    server = await asyncio.start_server(stream, "127.0.0.1", 0)
+    probe = HttpProbe()
+    assert await check(probe, server.sockets[0].getsockname()[1]) == Probed(detail="200")
+    assert not dropped.done(), "it is not cut off at once"
+    await probe.close()
+    async with asyncio.timeout(10):
+        with contextlib.suppress(ConnectionError):
+            await dropped
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_path_is_sent_as_it_is_and_never_as_two_lines(probe: HttpProbe) -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    asked: list[bytes] = []
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    for path in ("/up?a=b&c=%20", "/a b\r\nX: y"):
+        assert (await probe.check("127.0.0.1", port, path, timeout_seconds=5)).ok
+    server.close()
+    await server.wait_closed()
+    lines = [each.split(b"\r\n")[0] for each in asked]
+    assert lines == [b"GET /up?a=b&c=%20 HTTP/1.1", b"GET /a%20b%0D%0AX:%20y HTTP/1.1"]
+    assert all(f"Host: 127.0.0.1:{port}".encode() in each and b"Connection: close" in each for each in asked)
+
+
 @pytest.mark.parametrize("data", [b"SSH-2.0-OpenSSH_9.2\r\n", b""])
 async def test_what_is_not_http_is_told_as_such(probe: HttpProbe, data: bytes) -> None:
     async with answering(data) as port:

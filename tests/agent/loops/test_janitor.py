@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agent.core.images import Images
 from agent.loops.janitor import Janitor
 from kit.tasks import Tasks
 from tests.agent.core.node import Node
 from tests.agent.rules.world import NODE, PORT, make_replica, make_spec
+from tests.fakes.holdings import FakeHoldings
 from wire.spec import NodeSpec, Origin
 
 REPOSITORY = f"127.0.0.1:{PORT}/shop/web"
@@ -24,12 +26,11 @@ async def _build(node: Node, number: int) -> str:
 
 
 def _make_janitor(node: Node, spec: NodeSpec | None) -> Janitor:
+    images = Images(node.engine, FakeHoldings(), clock=node.clock, node_id=NODE, registry_port=PORT)
+    images.attach(spec=lambda: spec, in_work=tuple)
     return Janitor(
-        node.engine,
-        spec=lambda: spec,
+        images,
         clock=node.clock,
-        node_id=NODE,
-        registry_port=PORT,
         kept=1,
         idle_seconds=3600,
         pace_seconds=600,

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from agent.core.faults import HostUnreadable
 from agent.core.metrics import Metrics
 from agent.core.requests import RecentRequests
+from agent.core.usage import Usage
 from agent.loops.sampler import Sampler
 from agent.model.metrics import Reading, Target
 from agent.model.requests import AccessEntry
@@ -82,7 +83,8 @@ async def test_each_beat_reads_the_machine_again_and_forgets_routes_that_are_gon
         return NodeSpec(node_id="n-1", routes=(route,))
 
     metrics = Metrics(FakeEngine("n-1", clock=clock), Nothing(), host, spec=spec)
-    sampler = Sampler(metrics, requests, spec=spec, clock=clock, sample_seconds=5.0)
+    usage = Usage(FakeEngine("n-1", clock=clock), Nothing(), spec=spec, clock=clock)
+    sampler = Sampler(metrics, requests, usage=usage, spec=spec, clock=clock, sample_seconds=5.0)
     tasks.start("sampler", sampler.run())
     await clock.advance(4.9)
     first = metrics.host

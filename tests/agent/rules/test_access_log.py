@@ -41,9 +41,10 @@ def test_a_whole_datagram_becomes_a_record() -> None:
     )
 
 
-def test_a_request_without_answer_has_status_0_no_duration_and_no_replica() -> None:
+@pytest.mark.parametrize("server", ["<NOSRV>", "wake-s-1"])
+def test_a_request_without_answer_has_status_0_no_duration_and_no_replica(server: str) -> None:
     entry = parse_access_log(
-        json.dumps({**LINE, "status": -1, "duration_ms": -1, "bytes": 0, "server": "<NOSRV>"}).encode()
+        json.dumps({**LINE, "status": -1, "duration_ms": -1, "bytes": 0, "server": server}).encode()
     )
     assert entry is not None
     assert (entry.status, entry.duration_ms, entry.replica) == (0, None, None)

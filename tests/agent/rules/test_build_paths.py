@@ -1,4 +1,4 @@
-"""Build paths stay inside the upload."""
+"""Build paths stay inside the context."""
 
 from __future__ import annotations
 

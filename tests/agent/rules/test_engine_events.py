@@ -25,7 +25,7 @@ DIED: dict[str, Any] = {
 
 
 def parse(record: dict[str, Any]) -> EngineEvent | None:
-    return parse_event(record, label="moorage.node", value="n1")
+    return parse_event(record, label="moorage.node", value="n1", network="moorage-n1")
 
 
 def test_a_death_tells_its_code_and_the_labels() -> None:
@@ -56,6 +56,18 @@ def test_a_death_tells_its_code_and_the_labels() -> None:
 )
 def test_an_event_that_is_odd_or_not_ours_is_nothing(change: dict[str, Any]) -> None:
     assert parse({**DIED, **change}) is None
+
+
+def left(**changes: Any) -> EngineEvent | None:
+    attributes = {"name": "moorage-n1", "type": "bridge", "container": "c1", **changes}
+    return parse({**DIED, "Type": "network", "Action": "disconnect", "Actor": {"ID": "net", "Attributes": attributes}})
+
+
+def test_a_container_that_leaves_our_network_is_told_and_who_leaves_another_is_not() -> None:
+    event = left()
+    assert event is not None
+    assert (event.kind, event.container_id) == (EventKind.CONTAINER_OTHER, "c1")
+    assert [left(name="bridge"), left(container=""), left(container=None)] == [None] * 3
 
 
 def test_an_exit_code_that_is_no_number_is_not_told() -> None:

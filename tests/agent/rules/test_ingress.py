@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from agent.model.ingress import (
     AddServer,
     Backend,
+    Certificate,
     DeleteServer,
     IngressObserved,
     IngressState,
@@ -52,7 +53,10 @@ def wanted_states(draw: st.DrawFn) -> IngressState:
                 ),
             )
             for key in keys
-        )
+        ),
+        certificates=tuple(
+            Certificate(host=host, pem=draw(st.sampled_from(["", "one", "two"]))) for host in draw(st.sets(HOSTS))
+        ),
     )
 
 
@@ -78,6 +82,12 @@ def observed_states(draw: st.DrawFn) -> IngressObserved:
             for name in POOL
         ),
         hosts=draw(st.dictionaries(HOSTS, st.sampled_from([*POOL, "p0099", ""]))),
+        certificates={
+            Certificate(host=host, pem=pem).name: host
+            for host in draw(st.sets(HOSTS))
+            for pem in draw(st.sets(st.sampled_from(["one", "two", "three"]), min_size=1))
+        },
+        secured=frozenset(draw(st.sets(HOSTS))),
     )
 
 
@@ -112,6 +122,14 @@ def test_a_plan_reaches_what_is_wanted_but_for_servers_with_open_sessions(
             assert (seen.address, seen.port, seen.state) == (server.address, server.port, server.state)
         assert all(left.sessions and left.state is not ServerState.READY for left in servers.values())
         assert {host for host, name in after.hosts.items() if name == backend.name} == set(route.hosts)
+    held = {host: name for name, host in after.certificates.items()}
+    for certificate in wanted.certificates:
+        if certificate.name:
+            assert [name for name, host in after.certificates.items() if host == certificate.host] == [certificate.name]
+        else:
+            assert (certificate.host in held) == (certificate.host in observed.certificates.values())
+    assert held.keys() <= {certificate.host for certificate in wanted.certificates}
+    assert after.secured == held.keys()
     placed = set(plan.placement.values())
     for backend in after.backends:
         if backend.name not in placed:
@@ -203,6 +221,15 @@ def test_names_that_could_carry_a_second_command_are_refused(name: str) -> None:
     assert not allows_name(name)
 
 
+@given(wanted=wanted_states(), observed=observed_states())
+def test_a_secured_host_always_has_a_certificate_on_the_way(wanted: IngressState, observed: IngressObserved) -> None:
+    after = observed
+    bare = observed.secured - set(observed.certificates.values())
+    for command in plan_ingress(wanted, observed).commands:
+        after = follow(after, command)
+        assert after.secured - set(after.certificates.values()) <= bare
+
+
 @pytest.mark.parametrize(
     "host",
     ["", "A.test", "a.test.", "a..test", "a.test:80", "a test", "a.test\n", "*.test", "-a.test", "a;b", "a" * 254],
@@ -217,7 +244,7 @@ def test_one_bad_part_costs_nothing_but_itself() -> None:
         routes=(
             Route(
                 key="svc-a",
-                hosts=("a.test", "b.test\ndisable frontend web", "a.test", "control.test"),
+                hosts=("a.test", "b.test\ndisable frontend web", "a.test"),
                 servers=(
                     good,
                     Server(name="r2;shutdown", address="10.0.0.1", port=80),
@@ -229,11 +256,17 @@ def test_one_bad_part_costs_nothing_but_itself() -> None:
             Route(key="svc b", hosts=("b.test",)),
             Route(key="svc-a", hosts=("c.test",)),
             Route(key="svc-d", hosts=("a.test", "d.test")),
-        )
+        ),
+        certificates=(
+            Certificate(host="a.test", pem="one"),
+            Certificate(host="a.test", pem="two"),
+            Certificate(host="b.test <<\n", pem="three"),
+        ),
     )
-    screened, refused = screen_state(wanted, ["control.test"])
+    screened, refused = screen_state(wanted)
     assert screened == IngressState(
-        routes=(Route(key="svc-a", hosts=("a.test",), servers=(good,)), Route(key="svc-d", hosts=("d.test",)))
+        routes=(Route(key="svc-a", hosts=("a.test",), servers=(good,)), Route(key="svc-d", hosts=("d.test",))),
+        certificates=(Certificate(host="a.test", pem="one"),),
     )
-    assert len(refused) == 9
+    assert len(refused) == 10
     assert all(sentence.startswith("cannot ") for sentence in refused)

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Collection
 
 from agent.model.engine import HeldImage
-from agent.rules.leftovers import find_unneeded
+from agent.rules.leftovers import judge_images
 
 REGISTRY = "127.0.0.1:7191"
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -18,6 +18,7 @@ def make_image(number: int, *references: str, node_id: str = "n1", id_: str = ""
         references=references,
         node_id=node_id,
         created_at=START + dt.timedelta(hours=number),
+        size_bytes=1000,
     )
 
 
@@ -29,8 +30,19 @@ def make_builds(count: int, repository: str = "shop/web") -> list[HeldImage]:
     ]
 
 
-def find(images: list[HeldImage], *, wanted: Collection[str] = (), kept: int = 3) -> tuple[str, ...]:
-    return find_unneeded(images, node_id="n1", registry=REGISTRY, wanted=wanted, kept=kept)
+def find(
+    images: list[HeldImage], *, wanted: Collection[str] = (), kept: int = 3, brought: Collection[str] = ()
+) -> tuple[str, ...]:
+    """The names of what may go."""
+    judged = judge_images(
+        images,
+        node_id="n1",
+        registry=REGISTRY,
+        brought=dict.fromkeys(brought, START),
+        wanted=wanted,
+        kept=kept,
+    )
+    return tuple(name for each in judged if not each.is_needed and not each.is_fresh for name in each.names)
 
 
 def test_all_but_the_newest_of_each_repository_go_tags_before_digests() -> None:
@@ -62,3 +74,23 @@ def test_names_outside_the_hosted_registry_are_a_persons_and_stay() -> None:
 def test_an_image_built_on_another_node_and_pulled_here_goes_too() -> None:
     reference = f"{REGISTRY}/shop/web@sha256:1"
     assert find([make_image(1, reference, node_id="n2")], kept=0) == (reference,)
+
+
+def test_what_was_brought_from_elsewhere_goes_by_the_name_that_it_came_under() -> None:
+    digest = "ghcr.io/team/app@sha256:1"
+    images = [make_image(1, "ghcr.io/team/app:1", digest, "mine:1"), make_image(2, "nginx:1", node_id="")]
+    assert find(images, kept=0, brought=["ghcr.io/team/app:1"]) == ("ghcr.io/team/app:1",)
+    assert find(images, kept=0, brought=["ghcr.io/team/app:1"], wanted=[digest]) == ()
+    assert find(images, kept=1, brought=["ghcr.io/team/app:1"]) == ()
+
+
+def test_an_image_is_as_old_as_its_stay_here() -> None:
+    (one,) = judge_images(
+        [make_image(1, "nginx:1")],
+        node_id="n1",
+        registry=REGISTRY,
+        brought={"nginx:1": START + dt.timedelta(days=3)},
+        wanted=(),
+        kept=0,
+    )
+    assert one.since == START + dt.timedelta(days=3)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.model.engine import LoggedLine
 from agent.model.logs import Entry, Position
-from agent.rules.log_cursor import SLACK_USEC, Numbering, Resume, Skip, advance, parse_cursor, render_cursor
+from agent.rules.log_cursor import SLACK_USEC, Numbering, Resume, Skip, advance, parse_cursor, render_cursor, render_ids
 
 POSITIONS = st.dictionaries(
     st.text("0123456789abcdef", min_size=8, max_size=8),
@@ -19,6 +22,11 @@ POSITIONS = st.dictionaries(
 
 def entry(usec: int, nth: int = 0, *, container: str = "aaaaaaaa", text: str = "") -> Entry:
     return Entry(container=container, replica_id="r", usec=usec, nth=nth, stream="stdout", text=text, partial=False)
+
+
+def number(numbering: Numbering, stamps: Iterable[int]) -> list[Entry]:
+    lines = [LoggedLine(usec, "stdout", str(number)) for number, usec in enumerate(stamps)]
+    return numbering.number(lines, container="aaaaaaaa", replica_id="r", replica_index=None)
 
 
 @given(POSITIONS)
@@ -39,7 +47,8 @@ def test_a_cursor_with_too_many_parts_is_refused() -> None:
 
 def test_the_id_of_each_line_says_where_the_reader_of_all_logs_stands() -> None:
     positions = {"bbbbbbbb": Position(usec=3, nth=0)}
-    ids = advance(positions, [entry(16), entry(17, container="bbbbbbbb"), entry(17)])
+    runs = advance(positions, [entry(16), entry(17, container="bbbbbbbb"), entry(17)])
+    ids = [id_ for run in runs for id_ in render_ids(run)]
 
     assert [parse_cursor(each) for each in ids] == [
         {"aaaaaaaa": Position(usec=16, nth=0), "bbbbbbbb": Position(usec=3, nth=0)},
@@ -51,16 +60,15 @@ def test_the_id_of_each_line_says_where_the_reader_of_all_logs_stands() -> None:
 
 def test_lines_of_one_stamp_are_numbered_in_the_order_of_the_log() -> None:
     numbering = Numbering()
-    assert [numbering.number(usec) for usec in (5, 5, 4, 5, 4)] == [0, 1, 0, 2, 1]
-    for usec in range(10, 20_000):
-        numbering.number(usec)
-    assert numbering.number(19_999) == 1
+    assert [each.nth for each in number(numbering, (5, 5, 4))] == [0, 1, 0]
+    assert [each.nth for each in number(numbering, (5, 4))] == [2, 1]
+    number(numbering, range(10, 40_000))
+    assert [each.nth for each in number(numbering, (39_999, 40_000))] == [1, 0]
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=30), st.data())
 def test_resuming_behind_any_line_gives_exactly_the_lines_behind_it(stamps: list[int], data: st.DataObject) -> None:
-    numbering = Numbering()
-    log = [entry(usec, numbering.number(usec), text=str(number)) for number, usec in enumerate(stamps)]
+    log = number(Numbering(), stamps)
     read = data.draw(st.integers(0, len(log) - 1))
     resume = Resume(log[read].position)
     found = [known for each in log if each.usec >= resume.start_usec for known in resume.take(each)]

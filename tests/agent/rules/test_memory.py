@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.rules.memory import parse_count, parse_oom_kills, parse_resident_pages
+from agent.rules.memory import parse_count, parse_limit, parse_memory_kinds, parse_oom_kills, parse_resident_pages
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,17 @@ def test_oom_kills_are_those_of_either_version_of_cgroups(data: bytes, kills: in
 @pytest.mark.parametrize(("data", "pages"), [(b"1104 214 180 3 0 60 0\n", 214), (b"1\n", None), (b"", None)])
 def test_resident_pages_are_the_second_word(data: bytes, pages: int | None) -> None:
     assert parse_resident_pages(data) == pages
+
+
+@pytest.mark.parametrize(
+    ("data", "limit"), [(b"67108864\n", 67108864), (b"max\n", None), (b"9223372036854771712\n", None), (b"", None)]
+)
+def test_no_limit_is_not_a_number(data: bytes, limit: int | None) -> None:
+    assert parse_limit(data) == limit
+
+
+def test_kinds_of_memory_are_those_of_either_version_of_cgroups() -> None:
+    assert parse_memory_kinds(b"anon 1\nfile 2\nkernel 3\nkernel_stack 9\n") == {"anon": 1, "file": 2, "kernel": 3}
+    first = b"cache 7\nrss 7\nswap 7\ntotal_cache 2\ntotal_rss 1\ntotal_swap 4\n"
+    assert parse_memory_kinds(first) == {"anon": 1, "file": 2, "swap": 4}
+    assert parse_memory_kinds(b"") == {}

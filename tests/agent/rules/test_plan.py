@@ -21,7 +21,7 @@ from agent.model.plan import (
 from agent.model.replica import HealthFacts, Obstacle, Probed, ReplicaMemory, Run, Setback, Verdict
 from agent.rules.containers import compute_container_digest
 from agent.rules.plan import plan_node
-from tests.agent.rules.world import NODE, World, make_container, make_replica, make_spec
+from tests.agent.rules.world import FAR, NODE, World, make_container, make_replica, make_spec
 from wire.spec import NodeSpec, Origin, Wanted
 
 ROUNDS = 120
@@ -43,7 +43,9 @@ def specs(draw: st.DrawFn) -> NodeSpec:
                 origin=draw(st.sampled_from([Origin.HOSTED, Origin.EXTERNAL])),
             )
             for name in names
-        )
+        ),
+        peers=draw(st.sampled_from([(), (), (FAR,)])),
+        shared=draw(st.booleans()),
     )
 
 

@@ -28,11 +28,13 @@ from agent.rules.plan import plan_node
 from agent.rules.restarts import count_exits, note_hold, note_stop
 from agent.rules.standing import find_standings
 from tests.fakes.ingress import follow
-from wire.spec import Health, Limits, NodeSpec, Origin, Replica, Route, Wanted
+from wire.spec import Health, Limits, NodeSpec, Origin, Peer, Replica, Route, Wanted
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 NODE = "node-0001"
 PORT = 7191
+FAR = Peer(node_id="far", address="10.9.0.1", port=7192, weight=2)
+"""Another node that has two replicas."""
 
 
 def make_replica(
@@ -61,9 +63,11 @@ def make_replica(
     )
 
 
-def make_spec(*replicas: Replica) -> NodeSpec:
-    """A spec with a route for every service, to its replicas that are wanted running."""
-    services = sorted({replica.service for replica in replicas})
+def make_spec(
+    *replicas: Replica, peers: tuple[Peer, ...] = (), shared: bool = False, services: tuple[str, ...] = ()
+) -> NodeSpec:
+    """A spec with a route for every service, to its replicas that are wanted running and to the peers."""
+    services = tuple(sorted({*services, *(replica.service for replica in replicas)}))
     return NodeSpec(
         node_id=NODE,
         replicas=replicas,
@@ -74,6 +78,8 @@ def make_spec(*replicas: Replica) -> NodeSpec:
                 service=service,
                 hosts=(f"{service}.localhost",),
                 replicas=tuple(r.id for r in replicas if r.service == service and r.wanted is Wanted.RUNNING),
+                peers=peers,
+                shared=shared,
             )
             for service in services
         ),
@@ -211,6 +217,11 @@ class World:
             if container.state is ContainerState.RUNNING
         }
         return {s.name for s in servers if s.state is ServerState.READY and (s.name, s.address) in homes}
+
+    def led_to(self, key: str) -> set[str]:
+        """Whatever the proxy gives new requests of the route, other nodes included."""
+        route = self.ingress.routes.get(key)
+        return {server.name for server in (route.servers if route else ()) if server.is_up}
 
     def _started(self, container: Container) -> Container:
         self.made += 1

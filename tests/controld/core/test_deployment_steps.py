@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from controld.core.faults import DeploymentFinished, SourceUnavailable, UploadExpired, UploadForeign
+from controld.core.faults import DeploymentFinished, UploadExpired, UploadNotFound
 from controld.model.caller import SETUP_CALLER
-from controld.model.deployment import GitRequest, Status, UploadRequest
+from controld.model.deployment import Status, UploadRequest
 from controld.model.node import NodeState
+from controld.model.page import Page
 from controld.rules import deployment_log
 from controld.store.engine import Database
 from tests.controld.app import App
@@ -153,11 +154,6 @@ async def test_what_is_wrong_with_a_request_is_told_by_the_deployment(ground: Gr
     assert "no artifact" in ((await ground.see(redeploy)).reason or "")
 
 
-async def test_git_is_refused_and_says_what_to_use(ground: Ground) -> None:
-    with pytest.raises(SourceUnavailable, match="upload"):
-        await ground.deploy(GitRequest(service_id=ground.service.id, repo_url="https://x", git_ref="main"))
-
-
 async def test_an_upload_serves_its_own_service_once_and_in_time(app: App, ground: Ground) -> None:
     late = await ground.upload()
     await app.clock.advance(3601)
@@ -178,7 +174,7 @@ async def test_an_upload_of_another_service_is_refused(app: App, ground: Ground)
     request = UploadRequest(
         service_id=other.id, upload_id=upload.upload_id, dockerfile_path="Dockerfile", context_path="."
     )
-    with pytest.raises(UploadForeign):
+    with pytest.raises(UploadNotFound):
         await ground.deploy(request)
 
 
@@ -331,8 +327,8 @@ async def test_the_newest_artifacts_are_kept(app: App, ground: Ground) -> None:
         app.agents.events = [_built(number)]
         await ground.make_healthy(await ground.deploy())
         await app.clock.advance(1)
-    known = await app.deploying.deployments.list_of_service(SETUP_CALLER, ground.service.id)
-    assert [artifact is not None for _, artifact in known] == [True] * 5 + [False] * 2
+    known = await app.deploying.deployments.list_of_service(SETUP_CALLER, ground.service.id, Page(limit=10))
+    assert [artifact is not None for _, artifact in known.items] == [True] * 5 + [False] * 2
 
 
 class _Killed(BaseException):

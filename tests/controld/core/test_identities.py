@@ -80,10 +80,10 @@ async def test_a_change_of_role_or_of_user_counts_at_once(app: App) -> None:
     assert caller is not None
     assert caller.user_id is not None
     assert caller.memberships == {project_id: Role.VIEWER}
-    await app.members.put(SETUP_CALLER, project_id, user_id=caller.user_id, role=Role.ADMIN)
+    await app.members.put(SETUP_CALLER, project_id, user_id=caller.user_id, role=Role.OPERATOR)
     caller = await app.identities.recognise(token, address=_HERE)
     assert caller is not None
-    assert caller.memberships == {project_id: Role.ADMIN}
+    assert caller.memberships == {project_id: Role.OPERATOR}
     assert caller.user_id is not None
     await app.users.delete(SETUP_CALLER, caller.user_id)
     assert await app.identities.recognise(token, address=_HERE) is None

@@ -3,125 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import datetime as dt
 import random
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controld.core.log_source import LogSource
-from controld.core.log_stream import LogStream
-from controld.core.places import Places
 from controld.model.change import Change
-from controld.model.node import Node
 from controld.model.observed import LogNews, LogNotice, LogText, NoticeKind
 from controld.rules.log_cursor import node_key, parse_cursor
-from controld.store.feed import Feed
-from kit.tasks import Tasks
-from tests.controld.store.test_nodes import NODE
-from tests.fakes.agents import FakeAgents, FakeLog
-from tests.fakes.clock import FakeClock
-
-EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+from tests.controld.core.log_fleet import Fleet, Viewer
 
 
-class StillPlaces(Places):
-    """Nodes as a test lists them."""
-
-    def __init__(self, nodes: list[Node]) -> None:
-        self.nodes = nodes
-
-    async def list_nodes(self, service_id: str) -> list[Node]:
-        return list(self.nodes)
-
-
-class Fleet:
-    """Nodes with logs, and viewers of the service that runs on them."""
-
-    def __init__(self, count: int) -> None:
-        self.nodes = [dataclasses.replace(NODE, id=f"{NODE.id[:-1]}{n}", name=f"vm{n}") for n in range(count)]
-        self.places = StillPlaces(list(self.nodes))
-        self.agents = FakeAgents()
-        self.clock = FakeClock()
-        self.feed = Feed("test")
-        self.tasks = Tasks("test")
-        self.written = 0
-
-    def log(self, number: int) -> FakeLog:
-        return self.agents.logs.setdefault(self.nodes[number].id, FakeLog())
-
-    def write(self, number: int, text: str | None = None) -> str:
-        self.written += 1
-        text = text or f"{number}:{len(self.log(number).records)}"
-        self.log(number).write(text, at=EPOCH + dt.timedelta(milliseconds=self.written))
-        return text
-
-    def watch(self, *, tail: int | None = 200, after: str | None = None) -> Viewer:
-        cursors = parse_cursor(after) if after else {}
-        tail = None if cursors else tail
-
-        def make_source(node: Node) -> LogSource:
-            place = cursors.get(node_key(node.id))
-            since = EPOCH if tail is None else None
-            return LogSource(
-                node,
-                self.agents,
-                service_id="s",
-                read_to=place,
-                since=since,
-                tail=None if tail is None else tail + 1,
-            )
-
-        stream = LogStream(
-            "s",
-            places=self.places,
-            feed=self.feed,
-            clock=self.clock,
-            make_source=make_source,
-            make_new=lambda node: LogSource(node, self.agents, service_id="s", since=EPOCH),
-            cursors=cursors,
-            tail=tail,
-        )
-        return Viewer(self, stream)
-
-    async def settle(self) -> None:
-        for _ in range(6):
-            await self.clock.advance(1.0)
-
-
-class Viewer:
-    """Reads a stream in the background until it is dropped."""
-
-    def __init__(self, fleet: Fleet, stream: LogStream) -> None:
-        self.news: list[LogNews] = []
-        self._stream = stream
-        self._task = fleet.tasks.start("viewer", self._read())
-
-    async def _read(self) -> None:
-        async with aclosing(self._stream.run()) as batches:
-            async for batch in batches:
-                self.news += batch
-
-    @property
-    def texts(self) -> list[str]:
-        return [each.text for each in self.news if isinstance(each, LogText)]
-
-    @property
-    def notices(self) -> list[NoticeKind]:
-        return [each.kind for each in self.news if isinstance(each, LogNotice)]
-
-    async def drop(self) -> None:
-        self._task.cancel()
-        await asyncio.wait([self._task])
-
-
-@pytest.fixture
-async def fleet() -> AsyncIterator[Fleet]:
-    made = Fleet(2)
+@pytest.fixture(params=[False, True], ids=["records", "events"])
+async def fleet(request: pytest.FixtureRequest) -> AsyncIterator[Fleet]:
+    made = Fleet(2, as_events=request.param)
     yield made
     await made.tasks.close()
 
@@ -206,6 +103,26 @@ async def test_a_node_that_gets_a_replica_joins_and_one_without_leaves(fleet: Fl
     assert list(parse_cursor(viewer.news[-1].id)) == [node_key(fleet.nodes[1].id)]
 
 
+async def test_a_node_that_the_service_left_is_read_once_and_followed_when_the_service_comes_back(fleet: Fleet) -> None:
+    fleet.places.left = fleet.nodes[1:]
+    written = [fleet.write(number) for number in (1, 0, 1)]
+    viewer = fleet.watch()
+    await fleet.settle()
+    before = [fleet.log(0).readers, fleet.log(1).readers]
+    fleet.places.left = []
+    await _announce(fleet)
+    written += [fleet.write(number) for number in (1, 0)]
+    await fleet.settle()
+    fleet.places.left = fleet.nodes[:1]
+    await _announce(fleet)
+    written += [fleet.write(number) for number in (0, 1)]
+    await fleet.settle()
+
+    assert viewer.texts == written
+    assert before == [1, 0]
+    assert [fleet.log(0).readers, fleet.log(1).readers] == [1, 1]
+
+
 async def test_every_read_ends_with_its_viewer(fleet: Fleet) -> None:
     viewers = [fleet.watch() for _ in range(5)]
     await fleet.settle()
@@ -217,19 +134,23 @@ async def test_every_read_ends_with_its_viewer(fleet: Fleet) -> None:
     assert [fleet.log(0).readers, fleet.log(1).readers] == [0, 0]
 
 
-STEP = st.sampled_from(["write", "write", "burst", "cut", "offline", "online", "drop"])
+STEP = st.sampled_from(["write", "write", "burst", "cut", "offline", "online", "drop", "viewer", "node"])
 
 
+@pytest.mark.parametrize(("nodes", "as_events"), [(3, False), (3, True), (1, True)])
 @settings(max_examples=60, deadline=None)
 @given(st.lists(STEP, min_size=3, max_size=30), st.integers(0, 2**32))
-def test_whatever_breaks_a_viewer_who_resumes_sees_each_line_once_and_in_order(steps: list[str], seed: int) -> None:
-    asyncio.run(_watch_through(steps, random.Random(seed)))
+def test_whatever_breaks_a_viewer_who_resumes_sees_each_line_once_and_in_order(
+    nodes: int, as_events: bool, steps: list[str], seed: int
+) -> None:
+    asyncio.run(_watch_through(Fleet(3, as_events=as_events), nodes, steps, random.Random(seed)))
 
 
-async def _watch_through(steps: list[str], choose: random.Random) -> None:
-    fleet = Fleet(3)
+async def _watch_through(fleet: Fleet, nodes: int, steps: list[str], choose: random.Random) -> None:
+    fleet.places.nodes = fleet.nodes[:nodes]
     seen: list[LogNews] = []
     viewer = fleet.watch()
+    others: list[Viewer] = []
 
     async def resume() -> None:
         nonlocal viewer
@@ -239,13 +160,13 @@ async def _watch_through(steps: list[str], choose: random.Random) -> None:
         viewer = fleet.watch(after=last)
 
     for step in steps:
-        number = choose.randrange(3)
+        number = choose.randrange(len(fleet.places.nodes))
         match step:
             case "write":
                 fleet.write(number)
             case "burst":
                 for _ in range(choose.randrange(30)):
-                    fleet.write(choose.randrange(3))
+                    fleet.write(choose.randrange(len(fleet.places.nodes)))
             case "cut":
                 fleet.log(number).cut()
             case "offline":
@@ -253,6 +174,11 @@ async def _watch_through(steps: list[str], choose: random.Random) -> None:
                 fleet.log(number).cut()
             case "online":
                 fleet.agents.offline.clear()
+            case "viewer":
+                others.append(fleet.watch())
+            case "node" if len(fleet.places.nodes) < 3:
+                fleet.places.nodes = fleet.nodes[: len(fleet.places.nodes) + 1]
+                fleet.feed.publish([Change("node", fleet.nodes[1].id)])
             case _:
                 await resume()
         if choose.random() < 0.6:
@@ -263,14 +189,17 @@ async def _watch_through(steps: list[str], choose: random.Random) -> None:
     await resume()
     for _ in range(3):
         await fleet.settle()
-    await viewer.drop()
+    for each in (viewer, *others):
+        await each.drop()
     seen.extend(viewer.news)
     await fleet.tasks.close()
 
-    texts = [news.text for news in seen if isinstance(news, LogText)]
     for number in range(3):
-        mine = [text for text in texts if text.startswith(f"{number}:")]
-        assert mine == [line.text for line in fleet.log(number).records]
+        written = [line.text for line in fleet.log(number).records]
+        for news in (seen, *(other.news for other in others)):
+            texts = [each.text for each in news if isinstance(each, LogText) and each.text.startswith(f"{number}:")]
+            # A viewer that came in the middle has the end of it, and no more than the beginning less.
+            assert texts == (written if news is seen else written[len(written) - len(texts) :])
         assert fleet.log(number).readers == 0
 
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import delete
 
 from controld.core.registry_access import RepositoryName
-from controld.core.registry_faults import BlobNotFound, BlobUploadNotFound
+from controld.core.registry_faults import BlobNotFound, BlobUploadNotFound, ManifestNotFound, ProjectFull
 from controld.core.registry_uploads import Chunk
 from controld.model.registry import OCI_MANIFEST
 from controld.store.engine import Database
@@ -23,7 +23,9 @@ from tests.registry import (
     CALLERS,
     EXPIRY_SECONDS,
     GRACE_SECONDS,
+    OTHER,
     SERVICE_IDS,
+    UNNEEDED_SECONDS,
     WEB,
     World,
     add_services,
@@ -31,6 +33,7 @@ from tests.registry import (
     open_world,
     sha256,
 )
+from tests.registry_rows import add_deployment, add_node, add_replica, keep_artifact
 
 _OPERATOR = CALLERS["operator"]
 
@@ -102,6 +105,64 @@ async def test_a_tag_that_moved_leaves_what_it_named(world: World, clock: FakeCl
     await world.upkeep.collect()
     assert first in world.stored()
     assert sha256(b"one") in world.stored()
+
+
+async def test_an_image_that_nothing_needs_any_more_goes_after_its_time(world: World, clock: FakeClock) -> None:
+    first = await _push_image(world, "latest", b"one")
+    clock.jump(UNNEEDED_SECONDS * 2)
+    second = await _push_image(world, "latest", b"two")
+    clock.jump(UNNEEDED_SECONDS - 60)
+    assert (await world.upkeep.collect()).deleted_manifests == 0
+    assert first in world.stored()
+    clock.jump(120)
+    assert (await world.upkeep.collect()).deleted_manifests == 1
+    assert world.stored() == {second, sha256(b"two")}
+    with pytest.raises(ManifestNotFound):
+        await world.registry.get_manifest(_OPERATOR, WEB, first)
+
+
+async def test_an_image_whose_tag_was_deleted_has_its_time_from_then_on(world: World, clock: FakeClock) -> None:
+    digest = await _push_image(world, "v1", b"config")
+    clock.jump(UNNEEDED_SECONDS * 2)
+    await world.registry.delete_manifest(_OPERATOR, WEB, "v1")
+    assert (await world.upkeep.collect()).deleted_manifests == 0
+    await world.registry.get_manifest(_OPERATOR, WEB, digest)
+    clock.jump(UNNEEDED_SECONDS + 60)
+    assert (await world.upkeep.collect()).deleted_manifests == 1
+
+
+async def test_what_a_build_left_goes_once_its_artifact_is_not_kept(world: World, clock: FakeClock) -> None:
+    gone = await _push_image(world, "deployment-1", b"one")
+    kept = await _push_image(world, "deployment-2", b"two")
+    await keep_artifact(world.database, kept)
+    clock.jump(UNNEEDED_SECONDS * 2)
+    await world.upkeep.collect()
+    assert world.stored() == {kept, sha256(b"two")}
+    tags = await world.registry.list_tags(_OPERATOR, WEB, after="", limit=None)
+    assert tags.items == ("deployment-2",)
+    assert gone not in world.stored()
+
+
+async def test_what_a_replica_runs_stays_without_tag_and_artifact(world: World, clock: FakeClock) -> None:
+    digest = await _push_image(world, "deployment-1", b"one")
+    await add_node(world.database)
+    deployment_id = await add_deployment(world.database, "Healthy")
+    await add_replica(world.database, deployment_id, image=f"shop/web@{digest}")
+    clock.jump(UNNEEDED_SECONDS * 2)
+    assert (await world.upkeep.collect()).deleted_manifests == 0
+    assert digest in world.stored()
+
+
+async def test_an_image_that_a_pusher_asks_about_becomes_young_again(world: World, clock: FakeClock) -> None:
+    digest = await _push_image(world, "deployment-1", b"one")
+    for _ in range(4):
+        clock.jump(UNNEEDED_SECONDS - 60)
+        await world.registry.find_manifest(_OPERATOR, WEB, digest)
+        assert (await world.upkeep.collect()).deleted_manifests == 0
+    clock.jump(UNNEEDED_SECONDS - 60)
+    await world.registry.find_manifest(CALLERS["viewer"], WEB, digest)
+    clock.jump(120)
+    assert (await world.upkeep.collect()).deleted_manifests == 1
 
 
 async def test_a_deleted_image_goes_with_all_that_only_it_needed(world: World, clock: FakeClock) -> None:
@@ -196,6 +257,13 @@ async def test_the_sums_remember_the_last_collection(world: World, clock: FakeCl
     assert await world.upkeep.last_collected_at() == done.at
 
 
+async def test_what_several_repositories_hold_counts_once(world: World) -> None:
+    await _push_image(world, "v1", b"config", b"shared")
+    await _push_image(world, "v1", b"config", b"shared", name=API)
+    totals = (await world.upkeep.get_status(CALLERS["viewer"])).totals
+    assert (totals.repositories, totals.blobs, totals.total_bytes) == (2, 2, 12)
+
+
 async def test_repositories_are_listed_with_the_size_of_their_images(world: World) -> None:
     digest = await _push_image(world, "v1", b"config", b"layer")
     (view,) = await world.registry.list_repositories(CALLERS["viewer"])
@@ -204,3 +272,28 @@ async def test_repositories_are_listed_with_the_size_of_their_images(world: Worl
     assert (tag.name, tag.digest) == ("v1", digest)
     assert tag.size_bytes == len(b"config") + len(b"layer") + len(make_manifest(b"config", b"layer"))
     assert await world.registry.list_repositories(CALLERS["stranger"]) == []
+
+
+async def test_a_project_takes_no_more_than_its_limit(
+    either_database: Database, tmp_path: Path, clock: FakeClock
+) -> None:
+    await add_services(either_database)
+    async with open_world(either_database, tmp_path / "blobs", clock=clock, max_project_bytes=10) as world:
+        await _push(world, b"123456")
+        await _push(world, b"123456", name=API)
+        with pytest.raises(ProjectFull):
+            await _push(world, b"12345", name=API)
+        assert world.parts() == []
+        assert world.stored() == {sha256(b"123456")}
+        await _push(world, b"1234")
+        far = await _far_blob(world)
+        with pytest.raises(ProjectFull):
+            await world.uploads.mount(CALLERS["admin"], WEB, far, source=OTHER)
+        with pytest.raises(BlobNotFound):
+            await world.registry.get_blob(_OPERATOR, WEB, far)
+
+
+async def _far_blob(world: World) -> str:
+    data = b"far"
+    await world.uploads.push(CALLERS["admin"], OTHER, sha256(data), chunk=Chunk(pieces=_pieces(data)))
+    return sha256(data)

@@ -23,14 +23,17 @@ from kit.clock import SystemClock
 from kit.faults import Kind
 from kit.http.ndjson import CONTENT_TYPE, MessageStream
 from kit.http.server import Server
+from kit.http.sse import frame
 from kit.http.surface import Ask, Route, Surface
 from kit.ids import SystemIds
 from kit.tasks import Tasks
 from tests.nodeside import NodeSide, make_agent, node_side
+from wire.agent.activity import Activity, ServiceActivity
 from wire.agent.builds import BuildAsked, WorkDone, WorkLine
-from wire.agent.logs import LogLine, LogQuery
+from wire.agent.images import ImageCache, KeptImage, SweepAsked, SweepDone
+from wire.agent.logs import EVENTS, LogLine, LogQuery
 from wire.agent.metrics import ServiceMetrics
-from wire.spec import Limits
+from wire.spec import Limits, Origin
 
 ID = "00000000-0000-7000-8000-000000000001"
 AT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -44,6 +47,9 @@ BUILD = BuildAsked(
 )
 
 
+_ACTIVITY = Activity(services=(ServiceActivity(service_id="s", open_requests=2, idle_seconds=1.5),))
+
+
 class Machine:
     """An agent's surface that says what the test wants."""
 
@@ -53,6 +59,7 @@ class Machine:
         self.lines: list[bytes] = []
         self.goes_on = False
         self.query: LogQuery | None = None
+        self.content_type = CONTENT_TYPE
 
     def surface(self) -> Surface:
         def row(method: str, path: str, handler: object, **more: object) -> Route:
@@ -69,7 +76,10 @@ class Machine:
                 row("DELETE", "/builds/{id}", self.cancel, status=204),
                 row("GET", "/logs", self.logs, query=LogQuery, stream=CONTENT_TYPE),
                 row("GET", "/metrics", self.metrics),
-                row("GET", "/node", self.nonsense),
+                row("GET", "/node/history", self.nonsense),
+                row("GET", "/activity", self.activity),
+                row("GET", "/images", self.images),
+                row("POST", "/images/sweep", self.sweep, body=SweepAsked),
             ),
             authenticate=authenticate_controld,
             render_fault=render_fault,
@@ -83,6 +93,24 @@ class Machine:
         if not self.received:
             raise ContextMissing("cannot build: the context is not here")
         return await self._tell(ask)
+
+    async def activity(self, ask: Ask) -> object:
+        del ask
+        return _ACTIVITY
+
+    async def images(self, _: Ask) -> ImageCache:
+        return ImageCache(entries=2, total_bytes=30)
+
+    async def sweep(self, ask: Ask) -> SweepDone:
+        asked: SweepAsked = ask.body
+        return SweepDone(
+            cache=ImageCache(entries=1, total_bytes=10),
+            scanned=2,
+            deleted=1,
+            deleted_bytes=20,
+            kept_in_use=len(asked.kept),
+            kept_recent=0,
+        )
 
     async def cancel(self, ask: Ask) -> None:
         self.cancelled.append(ask.path["id"])
@@ -98,7 +126,9 @@ class Machine:
         return {"cpu": "yes"}
 
     async def _tell(self, ask: Ask) -> object:
-        async with MessageStream(ask, clock=SystemClock(), keepalive_seconds=0.05) as stream:
+        async with MessageStream(
+            ask, clock=SystemClock(), keepalive_seconds=0.05, content_type=self.content_type
+        ) as stream:
             for line in self.lines:
                 await stream.send(line + b"\n")
             if self.goes_on:
@@ -184,13 +214,42 @@ async def test_logs_are_asked_for_as_they_are_wanted_and_a_quiet_stream_stays_op
     assert bench.machine.query == query
 
 
+@pytest.mark.parametrize("content_type", [CONTENT_TYPE, EVENTS])
+async def test_logs_come_as_events_from_an_agent_that_makes_none_too(bench: Bench, content_type: str) -> None:
+    framed = [frame("hello", id="n:1"), frame("9 lines dropped", event="dropped")]
+    bench.machine.lines = [
+        b'{"t":"line","id":"1","at":"2026-01-01T00:00:00Z","replica_id":"r","stream":"stdout","text":"hello"}',
+        b'{"t":"dropped","count":9}',
+        b'{"t":"place","id":"2"}',
+    ]
+    if content_type == EVENTS:
+        bench.machine.lines = [events.removesuffix(b"\n") for events in framed]
+    bench.machine.content_type = content_type
+    query = LogQuery(service_id="s", frames="n:")
+
+    async with aclosing(bench.calls.read_log_events(bench.node, query)) as pieces:
+        assert b"".join([events async for events in pieces]) == b"".join(framed)
+    assert bench.machine.query == query
+
+
 async def test_plain_answers_are_read_and_nonsense_is_the_nodes_fault(bench: Bench) -> None:
     assert await bench.calls.fetch_metrics(bench.node, ID) == ServiceMetrics(replicas=())
     with pytest.raises(NodeFault, match="cannot read"):
-        await bench.calls.fetch_host(bench.node)
+        await bench.calls.fetch_host_history(bench.node, since=dt.datetime.now(dt.UTC), step_seconds=10)
     with pytest.raises(NodeFault) as unknown:
         await bench.calls.fetch_requests(bench.node, ID)
     assert unknown.value.kind is Kind.NOT_FOUND
+
+
+async def test_how_idle_services_are_is_read(bench: Bench) -> None:
+    assert await bench.calls.fetch_activity(bench.node) == _ACTIVITY
+
+
+async def test_images_are_counted_and_swept(bench: Bench) -> None:
+    assert await bench.calls.fetch_images(bench.node) == ImageCache(entries=2, total_bytes=30)
+    asked = SweepAsked(kept=(KeptImage(image="shop/web@sha256:a", origin=Origin.HOSTED),), idle_seconds=1.5)
+    done = await bench.calls.sweep_images(bench.node, asked)
+    assert (done.cache.entries, done.deleted_bytes, done.kept_in_use) == (1, 20, 1)
 
 
 async def test_another_node_at_the_same_address_is_told_nothing(bench: Bench) -> None:

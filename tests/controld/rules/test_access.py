@@ -50,7 +50,12 @@ def test_a_token_gives_no_more_than_its_limits_say() -> None:
     assert role_in(limited, "p") is Role.VIEWER
     assert role_in(limited, "q") is None
     assert not allows(limited, "users.change")
-    assert not allows(_user(super_admin=True, ceiling=Role.OPERATOR), "project.create")
+    for ceiling in Role:
+        assert not allows(_user(super_admin=True, ceiling=ceiling), "project.create")
+    assert allows(_user(super_admin=True, limit="p"), "users.directory")
+    assert not allows(_user(super_admin=True, ceiling=Role.OPERATOR), "users.directory")
+    assert allows(_user(super_admin=True, ceiling=Role.OPERATOR), "registry.status")
+    assert not allows(_user(role=Role.ADMIN, limit="q"), "registry.status")
 
 
 def test_a_ceiling_never_lifts_a_role() -> None:

@@ -13,6 +13,7 @@ from controld.model.deployment import Deployment, DeploymentRequest, ImageReques
 from controld.model.fleet import NodeFacts
 from controld.model.launch import Launch
 from controld.model.node import NodeState
+from controld.model.placement import Placement
 from controld.model.replica import PlacedReplica
 from controld.rules.deployment import (
     Begin,
@@ -22,6 +23,7 @@ from controld.rules.deployment import (
     Fail,
     Hold,
     Promote,
+    Roll,
     Start,
     Step,
     Timing,
@@ -83,7 +85,7 @@ def make_facts(request: DeploymentRequest | None = None, **changes: object) -> F
         artifact=None,
         nodes=(make_node("n1"),),
         replicas=(),
-        serving=(),
+        others=(),
         loads={},
         building={},
     )
@@ -140,8 +142,12 @@ moments = st.lists(
 class _World:
     """A deployment to which steps are done as the core does them."""
 
-    def __init__(self, request: DeploymentRequest) -> None:
-        self.facts = make_facts(request, artifact=ARTIFACT if isinstance(request, RedeployRequest) else None)
+    def __init__(self, request: DeploymentRequest, *, old: int = 0) -> None:
+        self.facts = make_facts(
+            request,
+            artifact=ARTIFACT if isinstance(request, RedeployRequest) else None,
+            others=tuple(make_old(index, "n1") for index in range(old)),
+        )
         self.trail = [Status.PENDING]
 
     def change(self, **changes: object) -> None:
@@ -169,7 +175,15 @@ class _World:
                     self.facts = dataclasses.replace(self.facts, artifact=ARTIFACT)
             case Start(node_ids=node_ids, deadline_at=deadline_at):
                 self.change(status=Status.STARTING, deadline_at=deadline_at)
-                self.facts = dataclasses.replace(self.facts, replicas=tuple(map(make_replica, range(2), node_ids)))
+                placed = tuple(make_replica(index, node_id) for index, node_id in enumerate(node_ids))
+                self.facts = dataclasses.replace(self.facts, replicas=placed)
+            case Roll(node_ids=node_ids, drain=drain, deadline_at=deadline_at):
+                assert self.all_healthy()
+                self.change(deadline_at=deadline_at)
+                here = len(self.facts.replicas)
+                more = tuple(make_replica(here + number, node_id) for number, node_id in enumerate(node_ids))
+                others = tuple(each for each in self.facts.others if each.id not in drain)
+                self.facts = dataclasses.replace(self.facts, replicas=(*self.facts.replicas, *more), others=others)
             case Promote(deadline_at=deadline_at):
                 assert self.all_healthy()
                 self.change(deadline_at=deadline_at)
@@ -187,6 +201,10 @@ class _World:
         return node.state is NodeState.READY and all(
             node.replicas[replica.id].state is ReplicaState.HEALTHY for replica in self.facts.replicas
         )
+
+
+def make_old(index: int, node_id: str) -> PlacedReplica:
+    return dataclasses.replace(make_replica(index, node_id), id=f"old{index}", deployment_id="c")
 
 
 def make_replica(index: int, node_id: str) -> PlacedReplica:
@@ -207,13 +225,19 @@ ORDER = [Status.PENDING, Status.BUILDING, Status.STARTING]
 
 
 @settings(max_examples=300, deadline=None)
-@given(moments, st.sampled_from([ImageRequest(service_id="s", image="nginx"), RedeployRequest(service_id="s")]), states)
+@given(
+    moments,
+    st.sampled_from([ImageRequest(service_id="s", image="nginx"), RedeployRequest(service_id="s")]),
+    states,
+    st.integers(min_value=0, max_value=3),
+)
 def test_any_course_of_events_ends_within_the_deadlines(
     course: list[tuple[float, NodeState, tuple[ReplicaState, ReplicaState], int, str, bool]],
     request: DeploymentRequest,
     last: ReplicaState,
+    old: int,
 ) -> None:
-    world = _World(request)
+    world = _World(request, old=old)
     calm = [(step * 60.0, NodeState.SUSPECT, (last, last), 0, "unreached", False) for step in [1.0] * 60]
     elapsed = 0.0
     for seconds, node_state, replica_states, restarts, outcome, crashes in [*course, *calm]:
@@ -232,3 +256,59 @@ def test_any_course_of_events_ends_within_the_deadlines(
     assert world.facts.deployment.status in {Status.HEALTHY, Status.FAILED}
     assert [status for status in ORDER if status in world.trail] == world.trail[:-1]
     assert decide_step(world.facts, TIMING) == Wait()
+
+
+@given(
+    st.integers(min_value=1, max_value=12),
+    st.integers(min_value=0, max_value=12),
+    st.sampled_from([1, 25, 50, 100, 300]),
+)
+def test_a_rollout_stays_within_its_surge_and_never_leaves_less_serving(
+    count: int, old: int, surge_percent: int
+) -> None:
+    timing = dataclasses.replace(TIMING, surge_percent=surge_percent)
+    world = _World(RedeployRequest(service_id="s"), old=old)
+    launch = dataclasses.replace(LAUNCH, replicas=count, promoted_deployment_id="c")
+    world.facts = dataclasses.replace(world.facts, launch=launch)
+    surge = max(1, -(-count * surge_percent // 100))
+    for _ in range(2 * count + 2):
+        step = decide_step(world.facts, timing)
+        if isinstance(step, Promote):
+            break
+        serving_before = len(world.facts.replicas) + len(world.facts.others)
+        world.take(step, "done")
+        serving = serving_before - (len(step.drain) if isinstance(step, Roll) else 0)
+        assert serving >= min(count, old)
+        assert len(world.facts.replicas) + len(world.facts.others) <= max(count + surge, old + 1)
+        reports = [ReplicaReport(id=each.id, state=ReplicaState.HEALTHY, since_at=NOW) for each in world.facts.replicas]
+        world.facts = dataclasses.replace(world.facts, nodes=(make_node("n1", NodeState.READY, *reports),))
+    assert len(world.facts.replicas) == count
+
+
+def test_what_no_node_takes_is_told_for_each_node() -> None:
+    small = dataclasses.replace(make_node("n1"), memory_bytes=2**20)
+    facts = make_facts(RedeployRequest(service_id="s"), artifact=ARTIFACT, nodes=(small,))
+    step = decide_step(facts, TIMING)
+    assert isinstance(step, Hold)
+    assert step.message == "waiting for a node: node n1 has 3 of 3 MiB of memory left and 512 are needed"
+    deployment = dataclasses.replace(facts.deployment, deadline_at=NOW)
+    late = decide_step(dataclasses.replace(facts, deployment=deployment), TIMING)
+    assert isinstance(late, Fail)
+    assert late.reason.startswith("no node could take it: node n1 has 3 of 3 MiB")
+
+
+def test_nothing_is_built_that_has_nowhere_to_run_and_what_was_built_waits_no_longer_for_it() -> None:
+    launch = dataclasses.replace(LAUNCH, placement=Placement(labels={"disk": "ssd"}))
+    step = decide_step(make_facts(launch=launch), TIMING)
+    assert step == Hold(NOW + TIMING.placement, "waiting for a node: node n1 has no label disk, and disk=ssd is wanted")
+    facts = make_facts(launch=launch, artifact=ARTIFACT)
+    building = dataclasses.replace(
+        facts.deployment, status=Status.BUILDING, node_id="n1", deadline_at=NOW + TIMING.build
+    )
+    step = decide_step(dataclasses.replace(facts, deployment=building), TIMING)
+    assert isinstance(step, Hold)
+    waiting = dataclasses.replace(building, deadline_at=step.deadline_at)
+    assert decide_step(dataclasses.replace(facts, deployment=waiting), TIMING) == Wait()
+    late = decide_step(dataclasses.replace(facts, deployment=waiting, now=step.deadline_at), TIMING)
+    assert isinstance(late, Fail)
+    assert "disk=ssd is wanted" in late.reason

@@ -12,7 +12,6 @@ from controld.model.registry import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI
 from controld.rules.registry import (
     compute_digest,
     is_digest,
-    is_segment,
     is_tag,
     parse_content_range,
     parse_manifest,
@@ -53,23 +52,6 @@ def test_a_digest_names_its_algorithm_and_every_digit(text: str, is_one: bool) -
 )
 def test_a_tag(text: str, is_one: bool) -> None:
     assert is_tag(text) is is_one
-
-
-@pytest.mark.parametrize(
-    ("text", "is_one"),
-    [
-        ("web", True),
-        ("My.App", True),
-        ("", False),
-        (".", False),
-        ("..", False),
-        ("a/b", False),
-        ("a\\b", False),
-        ("a b", False),
-    ],
-)
-def test_a_segment_of_a_repository_name(text: str, is_one: bool) -> None:
-    assert is_segment(text) is is_one
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from controld.model.artifact import Artifact, ArtifactKind, ImageSource
 from controld.model.deployment import Deployment, ImageRequest, RedeployRequest, Status, UploadRequest
+from controld.model.page import Page
 from controld.model.replica import PlacedReplica
 from controld.model.service import HealthCheck, Service, UploadSource
 from controld.model.upload import Upload
@@ -20,7 +21,7 @@ from controld.store.engine import Database
 from controld.store.launches import LaunchStore
 from controld.store.nodes import NodeStore
 from controld.store.projects import ProjectStore
-from controld.store.replicas import ReplicaStore
+from controld.store.replicas import LOGS_LAST, ReplicaStore
 from controld.store.services import ServiceStore
 from controld.store.uploads import UploadStore
 from tests.controld.deploying import make_node
@@ -106,6 +107,13 @@ async def test_each_kind_of_request_comes_back_as_it_was(store: Database) -> Non
     async with store.read() as tx:
         assert [each.number for each in await deployments.list_unfinished(tx)] == [1, 2, 3, 4]
         assert [each.number for each, _ in await deployments.list_of_service(tx, SERVICE)] == [4, 3, 2, 1]
+        for page, numbers in (
+            (Page(limit=2), [4, 3, 2]),
+            (Page(limit=2, before=make_deployment(3).id), [2, 1]),
+            (Page(limit=2, before="x"), []),
+        ):
+            found = await deployments.list_of_service(tx, SERVICE, page=page)
+            assert [each.number for each, _ in found] == numbers
 
 
 async def test_of_those_who_claim_at_once_one_gets_the_lease(store: Database) -> None:
@@ -251,8 +259,18 @@ async def test_replicas_drain_once_and_uploads_expire(store: Database) -> None:
         await replicas.drain(tx, [placed], at=LATER)
         draining = dataclasses.replace(placed, wanted=Wanted.DRAINING, draining_at=NOW)
         assert await replicas.list_wanted(tx, Wanted.DRAINING) == [draining]
-        await replicas.delete(tx, [draining])
+        assert await replicas.list_log_nodes(tx, SERVICE) == [NODE]
+        await replicas.delete(tx, [draining], at=NOW)
         assert await replicas.list_of_deployment(tx, deployment.id) == []
+        assert await replicas.list_log_nodes(tx, SERVICE) == [NODE]
+        await replicas.delete(tx, [draining], at=NOW + LOGS_LAST)
+        assert await replicas.list_log_nodes(tx, SERVICE) == [NODE]
+        assert await replicas.list_log_nodes(tx, "another") == []
+        await NodeStore().add(tx, make_node("n-3"))
+        await replicas.insert(tx, [dataclasses.replace(placed, node_id="n-3")])
+        assert await replicas.list_log_nodes(tx, SERVICE) == sorted([NODE, "n-3"])
+        await replicas.delete(tx, [placed], at=NOW + 2 * LOGS_LAST)
+        assert await replicas.list_log_nodes(tx, SERVICE) == ["n-3"]
         await uploads.insert(tx, upload)
         assert await uploads.find(tx, "u") == upload
         assert await uploads.list_expired(tx, NOW) == []

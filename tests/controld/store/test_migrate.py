@@ -99,10 +99,12 @@ async def test_a_copy_is_put_aside_before_a_sqlite_file_is_migrated(
     database = _database(url)
     await database.open()
     await database.close()
+    head = await asyncio.to_thread(find_head)
     newer = tmp_path / "versions"
     newer.mkdir()
-    (newer / "0002_more.py").write_text(
-        "from alembic import op\nimport sqlalchemy as sa\nrevision = '0002'\ndown_revision = '0001'\n"
+    (newer / "9999_more.py").write_text(
+        "from alembic import op\nimport sqlalchemy as sa\nrevision = '9999'\n"
+        f"down_revision = '{head}'\n"
         "def upgrade():\n    op.add_column('facts', sa.Column('more', sa.Integer))\n"
     )
     monkeypatch.setattr("controld.store.migrate.MORE_VERSIONS", (newer,))
@@ -110,7 +112,7 @@ async def test_a_copy_is_put_aside_before_a_sqlite_file_is_migrated(
     await database.open()
     await database.close()
     (copy,) = _copies(tmp_path)
-    assert copy.name == "control.db.before-0002-20260101T000000Z"
+    assert copy.name == "control.db.before-9999-20260101T000000Z"
     assert "more" in _columns(file)
     assert "more" not in _columns(copy)
     assert copy.stat().st_mode & 0o777 == 0o600

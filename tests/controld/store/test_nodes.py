@@ -100,10 +100,12 @@ async def test_the_agent_and_its_address_are_noted(either_database: Database) ->
     store = NodeStore()
     async with either_database.write() as tx:
         await store.add(tx, NODE)
-        await store.set_agent(tx, NODE.id, agent_version="1.2", wire_version=3)
+        await store.set_agent(tx, NODE.id, agent_version="1.2", wire_version=3, peer_port=7192)
         await store.set_address(tx, NODE.id, address="10.0.0.2", port=1)
         node = await store.get(tx, NODE.id)
-    assert node == dataclasses.replace(NODE, agent_version="1.2", wire_version=3, address="10.0.0.2", port=1)
+    assert node == dataclasses.replace(
+        NODE, agent_version="1.2", wire_version=3, address="10.0.0.2", port=1, peer_port=7192
+    )
 
 
 async def test_of_many_who_use_one_token_at_once_exactly_one_gets_it(either_database: Database) -> None:

@@ -12,8 +12,9 @@ from controld.model.project import Membership
 from controld.model.role import Role
 from controld.model.service import GitSource, ServiceSource, UploadSource
 from controld.store.engine import Database
+from controld.store.hostnames import HostnameStore
 from controld.store.projects import MemberStore, ProjectStore
-from controld.store.services import HostnameStore, ServiceStore
+from controld.store.services import ServiceStore
 from controld.store.users import UserStore
 from tests.controld.store.rows import HOSTNAME, NOW, PROJECT, SERVICE, USER
 
@@ -83,7 +84,7 @@ _GIT = GitSource(repo_url="r", git_ref="main", dockerfile_path="D", context_path
 
 @pytest.mark.parametrize("source", [SERVICE.source, UploadSource(), _GIT])
 async def test_a_service_comes_back_as_it_was_kept(either_database: Database, source: ServiceSource) -> None:
-    service = dataclasses.replace(SERVICE, source=source)
+    service = dataclasses.replace(SERVICE, source=source, scaled_to=2)
     store = ServiceStore()
     async with either_database.write() as tx:
         await ProjectStore().add(tx, PROJECT)

@@ -60,6 +60,16 @@ async def test_a_password_can_be_replaced(either_database: Database) -> None:
         assert await UserStore().find_login(tx, "ada") == (USER, "other")
 
 
+async def test_a_user_is_made_and_unmade_a_super_admin(either_database: Database) -> None:
+    await _fill(either_database)
+    heard: list[Change] = []
+    either_database.feed.subscribe(heard.append)
+    async with either_database.write() as tx:
+        await UserStore().set_super_admin(tx, "u1", is_super_admin=False)
+        assert await UserStore().get(tx, "u1") == dataclasses.replace(USER, is_super_admin=False)
+    assert heard == [Change("user", "u1")]
+
+
 async def test_what_a_token_stands_for_is_found_with_its_users_roles(either_database: Database) -> None:
     await _fill(either_database)
     store = CredentialStore()
@@ -101,10 +111,16 @@ async def test_the_end_of_a_session_or_token_is_announced_by_its_hash(either_dat
     store = CredentialStore()
     async with either_database.write() as tx:
         assert await store.delete_sessions_of(tx, "u1", but="n1") == 0
-        assert not await store.delete_token(tx, "t1", user_id="u2")
-        assert await store.delete_token(tx, "t1", user_id="u1")
+        assert await store.delete_token(tx, "t1", user_id="u2") is None
+        assert await store.delete_token(tx, "t1", user_id="u1") == _TOKEN
+        await store.add_token(tx, _TOKEN)
+        assert await store.delete_token(tx, "t1", user_id=None) == _TOKEN
         assert await store.delete_session(tx, "n1")
         assert not await store.delete_session(tx, "n1")
+        await store.add_session(tx, _SESSION)
+        assert await store.delete_session_of(tx, "u2", prefix="11111111") == 0
+        assert await store.delete_session_of(tx, "u1", prefix="2") == 0
+        assert await store.delete_session_of(tx, "u1", prefix="11111111") == 1
     assert heard == [Change("token", "2" * 64), Change("token", "1" * 64)]
 
 

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from kit.faults import Fault, Unauthenticated
-from kit.http.surface import Route, Surface
+from kit.http.surface import Route, Surface, ToldFaults
 
 GOOD = {"Authorization": "Bearer good"}
 FOREIGN = {"Authorization": "Bearer foreign"}
@@ -45,6 +45,6 @@ def surface(*routes: Route, claim: str = "/plain", **more: Any) -> Surface:
         "authenticate": authenticate,
         "render_fault": render_fault,
         "response_headers": {"X-Frame-Options": "DENY"},
-        "fault_shape": Told,
+        "told_faults": ToldFaults(shape=Told),
     }
     return Surface(routes=routes, **{**named, **more})

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 
 import msgspec
 
-from kit.faults import Conflict
+from kit.faults import Conflict, Limited, Unauthenticated, Unavailable
 from kit.http.openapi import describe, with_documents
-from kit.http.surface import Ask, Route
-from tests.kit.http.plain import surface
+from kit.http.surface import Ask, Route, ToldFaults
+from tests.kit.http.plain import Told, surface
 from tests.serving import serve
 
 
@@ -22,6 +23,12 @@ class Port(msgspec.Struct):
 class Create(msgspec.Struct):
     name: str
     ports: list[Port] = []
+
+
+class Seen(msgspec.Struct):
+    at: dt.datetime
+    later: dt.datetime | None = None
+    text: str = ""
 
 
 class Page(msgspec.Struct):
@@ -72,12 +79,32 @@ _ROUTES = (
 
 def test_an_operation_says_role_body_answer_and_faults() -> None:
     operation = describe(surface(*_ROUTES))["paths"]["/plain/things"]["post"]
-    assert operation["x-access"] == "operator"
-    assert operation["security"] == [{"bearer": []}]
+    assert operation["x-least-role"] == "operator"
+    assert operation["security"] == [{"bearer": ["operator"]}]
+    assert operation["requestBody"]["required"] is True
     assert operation["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Create"}
     assert operation["responses"]["201"]["content"]["application/json"]["schema"]["$ref"].endswith("/Create")
     assert operation["responses"]["409"]["description"] == "Conflict: conflict"
     assert set(operation["responses"]) == {"201", "400", "401", "409", "413", "415", "422", "500"}
+
+
+def test_aliases_are_told_as_deprecated() -> None:
+    paths = describe(surface(*_ROUTES))["paths"]
+    alias = paths["/plain/old/{thing_id}/{rest}"]["get"]
+    assert alias["deprecated"] is True
+    assert alias["x-least-role"] == "viewer"
+    assert "deprecated" not in paths["/plain/things/{thing_id}/files/{rest}"]["get"]
+
+
+def test_what_any_route_may_tell_is_told_of_each_with_how_to_come_again() -> None:
+    told = ToldFaults(shape=Told, bodiless=(Unauthenticated,), before=(Limited,), anywhere=(Unavailable,))
+    paths = describe(surface(*_ROUTES, told_faults=told, before=lambda _: None))["paths"]
+    responses = paths["/plain/things"]["post"]["responses"]
+    assert {"429", "503"} <= set(responses)
+    assert "Retry-After" in responses["429"]["headers"]
+    assert "content" not in responses["401"]
+    assert responses["503"]["content"]["application/json"]["schema"]["$ref"].endswith("/Told")
+    assert "503" not in paths["/plain/log"]["get"]["responses"]
 
 
 def test_parameters_come_from_the_path_and_the_query_type() -> None:
@@ -104,6 +131,21 @@ def test_every_reference_leads_to_a_schema() -> None:
     names = set(re.findall(rb'"#/components/schemas/([^"]+)"', msgspec.json.encode(document)))
     assert {name.decode() for name in names} <= set(document["components"]["schemas"])
     assert "Told" in document["components"]["schemas"]
+
+
+def test_a_moment_is_told_as_one_however_deep_it_stands() -> None:
+    route = Route(
+        method="GET",
+        path="/plain/seen",
+        access="any",
+        handler=_handler,
+        summary="Seen",
+        answer=dict[str, list[Seen | None]],
+    )
+    properties = describe(surface(route))["components"]["schemas"]["Seen"]["properties"]
+    assert properties["at"] == {"type": "string", "format": "date-time"}
+    assert properties["later"]["anyOf"] == [{"type": "string", "format": "date-time"}, {"type": "null"}]
+    assert "format" not in properties["text"]
 
 
 def test_operations_have_names_of_their_own() -> None:

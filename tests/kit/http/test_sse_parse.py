@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.http.sse import frame
-from kit.http.sse_parse import Event, EventParser
+from kit.http.sse_parse import Event, EventParser, split_events
 
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=60) | st.text("\r\n\0: a", max_size=20)
 _name = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"), max_size=12)
@@ -73,3 +74,27 @@ def test_an_endless_event_is_refused() -> None:
     parser = EventParser(max_event_bytes=100)
     with pytest.raises(ValueError, match="larger than 100 bytes"):
         list(parser.feed(b"data: " + b"a" * 200))
+
+
+@given(st.lists(st.sampled_from(["", "a", "b\nc", "d" * 50]), max_size=6), st.lists(st.integers(0, 300), max_size=8))
+async def test_a_stream_is_cut_into_whole_events_wherever_its_bytes_are(texts: list[str], cuts: list[int]) -> None:
+    data = b"\n".join(frame(text, id=str(number)) for number, text in enumerate(texts))
+    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start, end in itertools.pairwise(edges):
+            yield data[start:end]
+            yield b"\n" if data[:end].endswith(b"\n\n") else b""
+
+    pieces = [piece async for piece in split_events(chunks())]
+    assert all(piece.endswith(b"\n\n") and piece.strip(b"\n") for piece in pieces)
+    assert _parse(b"".join(pieces)) == _parse(data)
+
+
+async def test_an_endless_event_is_not_waited_for() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        while True:
+            yield b"a" * 60
+
+    with pytest.raises(ValueError, match="passes 100 bytes"):
+        await anext(split_events(chunks(), max_event_bytes=100))

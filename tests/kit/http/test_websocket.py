@@ -11,9 +11,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from kit.http.websocket import DirectWebSocket
+from kit.http.websocket import DirectClient, DirectWebSocket
+from tests.waiting import eventually
 
 MOST = 100_000
+SIZES = (1, 125, 126, 999, 1000, 1001, 65_535, 65_536, 300_000)
 
 
 class Place:
@@ -25,12 +27,12 @@ class Place:
         self.at_once: list[bytes] = []
         self.received: list[aiohttp.WSMessage] = []
 
-    def answer(self, message: bytearray) -> bytes | None:
+    def answer(self, message: bytes) -> bytes | None:
         if message.startswith(b"!"):
             raise ValueError
         if not message.startswith(b"q"):
             return None
-        self.at_once.append(bytes(message))
+        self.at_once.append(message)
         return b"at once " + message
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -157,3 +159,93 @@ async def test_a_message_in_frames_of_its_own_is_put_together(place: Place, clie
 
     got = await raw(client, [b"", pieces], size=2 + 2 + len("later slow"))
     assert got.endswith(b"later slow")
+
+
+class Mirror:
+    """A server that writes each message back where it arrives, in pieces, and whose reading the test decides about."""
+
+    def __init__(self) -> None:
+        self.websocket: DirectWebSocket | None = None
+        self.opened = asyncio.Event()
+        self.received = 0
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        websocket = self.websocket = DirectWebSocket(close_seconds=1, max_message_bytes=2_000_000)
+        await websocket.prepare(request)
+        end = websocket.end
+
+        def take(message: bytes) -> None:
+            self.received += len(message)
+            end.write(message, most_bytes=1000)
+
+        websocket.give_to(take)
+        self.opened.set()
+        while (message := await websocket.receive()).type in {aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT}:
+            if message.type is aiohttp.WSMsgType.BINARY:
+                take(message.data)
+            websocket.settle()
+        websocket.release()
+        return websocket
+
+
+@pytest.fixture
+async def mirror() -> AsyncIterator[tuple[Mirror, Client]]:
+    made = Mirror()
+    app = web.Application()
+    app.router.add_get("/", made.handle)
+    async with TestClient(TestServer(app)) as opened:
+        yield made, opened
+
+
+async def test_bytes_go_through_both_direct_ends_in_order_whatever_their_size(mirror: tuple[Mirror, Client]) -> None:
+    async with mirror[1].ws_connect("/") as websocket:
+        direct, back, whole = DirectClient(websocket, max_message_bytes=MOST), bytearray(), asyncio.Event()
+
+        def take(message: bytes) -> None:
+            assert len(message) <= 1000
+            back.extend(message)
+            if len(back) == sum(SIZES):
+                whole.set()
+
+        direct.give_to(take)
+        sent = [os.urandom(size) for size in SIZES]
+        reading = asyncio.ensure_future(websocket.receive())
+        for data in sent:
+            direct.end.write(data)
+            direct.end.say("words between")
+        await asyncio.wait_for(whole.wait(), 5)
+        assert bytes(back) == b"".join(sent)
+        assert direct.heard > 0
+        reading.cancel()
+        direct.release()
+
+
+async def test_a_side_that_is_not_read_is_full_until_it_is(mirror: tuple[Mirror, Client]) -> None:
+    made, client = mirror
+    async with client.ws_connect("/") as websocket:
+        direct = DirectClient(websocket, max_message_bytes=MOST)
+        await made.opened.wait()
+        assert made.websocket is not None
+        made.websocket.end.pause()
+        assert made.websocket.end.is_paused
+        for _ in range(400):
+            direct.end.write(b"x" * 65_536)
+            await asyncio.sleep(0)
+            if direct.end.is_full:
+                break
+        assert direct.end.is_full
+        direct.end.pause()
+        made.websocket.end.resume()
+        await asyncio.wait_for(direct.end.drained(), 5)
+        direct.end.abort()
+        direct.end.write(b"to nobody")
+        direct.end.say("to nobody")
+        request = made.websocket._req
+        assert request is not None
+
+        async def is_gone() -> bool:
+            return request.transport is None
+
+        await eventually(is_gone)
+        made.websocket.end.say("to nobody")
+        assert not made.websocket.end.is_paused, "whoever pings it may still ask"

@@ -15,7 +15,8 @@ import pytest
 from agent.core.faults import NetworkGone, NetworkNameTaken, StartFailed
 from agent.host.docker.engine import DockerEngine
 from agent.model.engine import Container, ContainerState, EventKind
-from tests.fixtures.engine import SpecMaker
+from agent.rules.containers import name_network
+from tests.fixtures.engine import SpecMaker, each_line
 from tests.waiting import eventually
 
 NET_BIND_SERVICE, NET_RAW = 1 << 10, 1 << 13
@@ -38,8 +39,8 @@ async def wait(engine: DockerEngine, id_: str, met: Callable[[Container], bool])
 
 
 async def read(engine: DockerEngine, id_: str) -> list[str]:
-    lines = engine.read_log(id_, tail=None, since=None, follow=False)
-    return [line.text.decode() async for line in lines]
+    lines = each_line(engine.read_log(id_, tail=None, since=None, follow=False))
+    return [line.text async for line in lines]
 
 
 async def test_a_container_has_what_its_spec_says(
@@ -98,6 +99,23 @@ async def test_a_container_killed_for_its_memory_is_told(real_engine: DockerEngi
     assert container.exit_code == 137
     assert container.oom_killed
     assert EventKind.CONTAINER_OOM in kinds
+
+
+async def test_a_container_that_is_taken_off_our_network_is_told(
+    real_engine: DockerEngine, make_spec: SpecMaker, engine_node_id: str, docker_engine: docker.DockerClient
+) -> None:
+    network = name_network(engine_node_id)
+    await real_engine.ensure_network(network)
+    id_ = await real_engine.create_container(make_spec(command=("sleep", "600"), network=network))
+    await real_engine.start_container(id_)
+    async with contextlib.aclosing(real_engine.watch_events()) as watch:
+        await anext(watch)
+        docker_engine.networks.get(network).disconnect(id_)
+        async with asyncio.timeout(20):
+            event = await anext(watch)
+    assert (event.kind, event.container_id) == (EventKind.CONTAINER_OTHER, id_)
+    (seen,) = await real_engine.list_containers()
+    assert seen.ip is None
 
 
 async def test_a_command_that_does_not_exist_ends_with_127_and_a_line_that_names_it(

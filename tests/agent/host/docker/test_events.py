@@ -13,6 +13,8 @@ import pytest
 from aiohttp import web
 
 from agent.host.docker.engine import DockerEngine
+from agent.host.docker.events import EngineEvents
+from agent.host.docker.session import EngineSession
 from agent.model.engine import EngineEvent, EventKind
 from kit.clock import SystemClock
 from tests.fakes.engine_socket import EngineSocket
@@ -107,6 +109,32 @@ async def test_a_cut_watch_resumes_where_it_was_and_tells_nothing_twice(
         (EventKind.CONTAINER_DIED, "c1"),
     ]
     assert script.since[1:] == ["1795318201.000000005"] * 2
+
+
+async def test_a_stream_that_has_died_without_a_sound_is_opened_anew(socket: EngineSocket) -> None:
+    since: list[str] = []
+
+    async def events(request: web.Request) -> web.StreamResponse:
+        since.append(request.query["since"])
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(event("start", at=1) if len(since) == 1 else event("start", at=1) + event("die", at=2))
+        await asyncio.Event().wait()
+        return response
+
+    socket.answers["/events"] = events
+    session = EngineSession(socket.path, call_timeout_seconds=10)
+    silent = EngineEvents(session, node_id="n1", clock=SystemClock(), jitter=lambda: 0.0, silent_seconds=0.2)
+    async with contextlib.aclosing(silent.watch(None)) as watch:
+        got = await take(watch, 4)
+    await session.close()
+    assert [item.kind for item in got] == [
+        EventKind.RESYNC,
+        EventKind.CONTAINER_STARTED,
+        EventKind.RESYNC,
+        EventKind.CONTAINER_DIED,
+    ]
+    assert since[1] == "1795318201.000000001"
 
 
 async def test_a_watch_waits_for_an_engine_that_is_away_and_renegotiates(tmp_path: Path) -> None:

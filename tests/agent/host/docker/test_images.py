@@ -8,10 +8,11 @@ from pathlib import Path
 import docker
 import pytest
 
-from agent.core.faults import EngineUnavailable, ImageNotFound, PullFailed, PushFailed, RegistryDenied
+from agent.core.faults import EngineUnavailable, ImageNotFound, PullFailed, PushFailed, RegistryDenied, RegistryInside
 from agent.host.docker.engine import DockerEngine
 from kit.clock import SystemClock
 from tests.fakes.image_registry import ImageRegistry
+from tests.fixtures.engine import ENGINE_SOCKET
 
 LOGIN = ("robot", "hunter2-secret")
 
@@ -80,6 +81,43 @@ async def test_a_registry_that_refuses_the_login_is_told_without_the_password(
         await real_engine.push_image(reference, login=login, timeout_seconds=60)
     for fault in (pulled.value, pushed.value):
         assert "wrong-secret" not in fault.message
+
+
+@pytest.mark.parametrize("given", ["the token itself", "a user and a password"])
+async def test_a_registry_that_wants_a_token_gets_one(
+    real_engine: DockerEngine, registry: ImageRegistry, reference: str, image_id: str, engine_node_id: str, given: str
+) -> None:
+    await real_engine.tag_image(image_id, reference)
+    digest = await real_engine.push_image(reference, login=LOGIN, timeout_seconds=60)
+    await real_engine.remove_image(reference)
+    await real_engine.remove_image(f"moorage-test/{engine_node_id}:local")
+    by_digest = f"{reference.rpartition(':')[0]}@{digest}"
+    registry.bearer = "token-of-" + engine_node_id
+    with pytest.raises(RegistryDenied) as refused:
+        await real_engine.pull_image(by_digest, login=None, timeout_seconds=60, bearer="token-that-is-wrong")
+    assert "token-that-is-wrong" not in refused.value.message
+    assert await real_engine.find_image(by_digest) is None
+    if given == "the token itself":
+        image = await real_engine.pull_image(by_digest, login=None, timeout_seconds=60, bearer=registry.bearer)
+    else:
+        image = await real_engine.pull_image(by_digest, login=LOGIN, timeout_seconds=60)
+    assert image.id == image_id
+    assert f"Bearer {registry.bearer}" in registry.authorizations
+
+
+async def test_what_must_not_be_pulled_is_not_asked_for(
+    engine_node_id: str, registry: ImageRegistry, reference: str
+) -> None:
+    async def refuse(name: str) -> None:
+        raise RegistryInside(f"cannot pull image {name}: it lies inside")
+
+    engine = DockerEngine(ENGINE_SOCKET, engine_node_id, clock=SystemClock(), admit_pull=refuse)
+    try:
+        with pytest.raises(RegistryInside):
+            await engine.pull_image(reference, login=LOGIN, timeout_seconds=60)
+    finally:
+        await engine.close()
+    assert registry.asked == 0
 
 
 async def test_an_image_that_the_registry_lacks_is_not_found(real_engine: DockerEngine, reference: str) -> None:

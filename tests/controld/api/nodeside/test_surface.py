@@ -22,7 +22,9 @@ class TestNodeSideSurface(Battery):
     @pytest.fixture
     def subject(self) -> Subject:
         nothing = cast(Any, None)
-        surface = make_surface(auth=cast(Any, _Auth()), authority=nothing, enrolment=nothing, links=nothing)
+        surface = make_surface(
+            auth=cast(Any, _Auth()), authority=nothing, enrolment=nothing, links=nothing, waking=nothing
+        )
         return subject_by_header(surface, caller="a node")
 
     def test_only_what_a_machine_needs_to_become_a_node_is_public(self, subject: Subject) -> None:

@@ -9,10 +9,16 @@ import pytest
 from aiohttp import ClientSession
 from yarl import URL
 
+from controld.model.audit import AuditQuery
+from controld.model.page import Page
 from controld.model.registry import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from controld.store.audit import AuditStore
 from tests.registry import (
     MAX_MANIFEST_BYTES,
+    PROJECT_IDS,
+    SERVICE_IDS,
     WEB,
+    World,
     bearer,
     descriptor,
     make_manifest,
@@ -222,3 +228,28 @@ async def test_what_nothing_refers_to_has_an_empty_list(registry_http: ClientSes
         assert (await answer.json(content_type=OCI_INDEX))["manifests"] == []
     async with registry_http.get(f"/v2/{WEB}/referrers/sha256:1", headers=bearer("viewer")) as answer:
         assert answer.status == 400
+
+
+async def test_who_pushed_and_deleted_what_stands_in_the_audit(
+    registry_http: ClientSession, registry_world: World
+) -> None:
+    data = await push_image(registry_http, "v1", b"config", b"layer")
+    async with put_manifest(registry_http, "v2", data, caller="viewer") as answer:
+        assert answer.status == 403
+    async with put_manifest(registry_http, "v2", b"{}") as answer:
+        assert answer.status == 400
+    for path in ("manifests/v1", f"manifests/{sha256(data)}", f"blobs/{sha256(b'layer')}", "manifests/v1"):
+        async with registry_http.delete(f"/v2/{WEB}/{path}", headers=bearer("operator")) as answer:
+            await answer.read()
+    async with registry_world.database.read() as tx:
+        records = await AuditStore().list(tx, AuditQuery(), page=Page(limit=100))
+    whose = {(record.actor["name"], record.object_id, record.project_id) for record in records}
+    assert whose == {("ann", SERVICE_IDS[WEB], PROJECT_IDS["shop"])}
+    told = [(record.action, record.details["reference"]) for record in reversed(records)]
+    assert set(told[:2]) == {("image.upload", sha256(blob)) for blob in (b"config", b"layer")}
+    assert told[2:] == [
+        ("image.push", "v1"),
+        ("image.delete", "v1"),
+        ("image.delete", sha256(data)),
+        ("image.delete", sha256(b"layer")),
+    ]

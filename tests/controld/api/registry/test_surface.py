@@ -80,7 +80,7 @@ async def test_a_foreign_project_reads_like_one_that_is_not_there(registry_http:
 
 
 async def test_a_name_that_has_not_two_parts_is_unknown(registry_http: ClientSession) -> None:
-    for path in ("/v2/web/tags/list", "/v2/a/b/c/tags/list", "/v2/_catalog"):
+    for path in ("/v2/web/tags/list", "/v2/a/b/c/tags/list", "/v2/_nothing"):
         async with registry_http.get(path, headers=bearer("admin")) as answer:
             assert answer.status == 404
             assert (await answer.json())["errors"][0]["code"] == "NAME_UNKNOWN"

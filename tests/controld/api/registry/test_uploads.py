@@ -193,6 +193,17 @@ async def test_a_blob_is_mounted_from_where_the_caller_may_pull(
     assert registry_world.stored() == {digest}
 
 
+async def test_a_blob_is_mounted_from_anywhere_that_the_caller_may_pull_from(registry_http: ClientSession) -> None:
+    near, far = (
+        await push_blob(registry_http, b"near", name=API),
+        await push_blob(registry_http, b"far", name=OTHER, caller="admin"),
+    )
+    for caller, digest, status in (("operator", near, 201), ("operator", far, 202), ("both", far, 201)):
+        url = f"/v2/{WEB}/blobs/uploads/?mount={digest}"
+        async with registry_http.post(url, headers=bearer(caller)) as answer:
+            assert answer.status == status
+
+
 @pytest.mark.parametrize(
     "query",
     [f"mount={sha256(b'absent')}&from={API}", f"mount={sha256(b'x')}", f"mount={sha256(b'x')}&from=nowhere"],

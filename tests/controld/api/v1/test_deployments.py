@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import ClientSession
 
+from controld.model.audit import AuditQuery
 from controld.model.caller import SETUP_CALLER
 from controld.model.deployment import Deployment, Status
+from controld.model.page import Page
 from controld.model.role import Role
 from tests.controld.app import SETUP_SECRET, App, bearer
 from tests.controld.deploying import Ground, make_ground
@@ -55,7 +57,9 @@ async def test_a_deployment_is_accepted_and_seen(app: App, ground: Ground, http:
     assert body["status"] == "Pending"
     assert body["request"] == asked
     assert "artifact" not in body
-    deployment = (await app.deploying.deployments.list_of_service(SETUP_CALLER, ground.service.id))[0][0]
+    deployment = (
+        await app.deploying.deployments.list_of_service(SETUP_CALLER, ground.service.id, Page(limit=1))
+    ).items[0][0]
     await ground.make_healthy(deployment)
     async with http.get(f"/v1/deployments/{body['id']}", headers=ADMIN) as answer:
         seen = await answer.json()
@@ -72,14 +76,37 @@ async def test_a_deployment_is_accepted_and_seen(app: App, ground: Ground, http:
         assert await answer.json() == [seen]
 
 
+async def test_the_list_comes_in_pages_that_link_to_the_next(ground: Ground, http: ClientSession) -> None:
+    ids = [(await ground.redeploy()).id for _ in range(5)][::-1]
+    path, seen = f"/v1/services/{ground.service.id}/deployments?limit=2", []
+    for size in (2, 2, 1):
+        async with http.get(path, headers=ADMIN) as answer:
+            page = [each["id"] for each in await answer.json()]
+            assert len(page) == size
+            seen += page
+            path = str(answer.links["next"]["url"]) if "next" in answer.links else ""
+    assert (seen, path) == (ids, "")
+    for query in ("limit=0", "limit=1001", "before=x"):
+        async with http.get(f"/v1/services/{ground.service.id}/deployments?{query}", headers=ADMIN) as answer:
+            assert answer.status == 400, query
+    async with http.get(f"/v1/services/{ground.service.id}/deployments?before={UNKNOWN}", headers=ADMIN) as answer:
+        assert (answer.status, await answer.json()) == (200, [])
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
-        ({"source": "git", "repo_url": "https://x", "git_ref": "main"}, 400, "source_unavailable"),
+        ({"source": "redeploy", "artifact_id": UNKNOWN}, 404, "artifact_not_found"),
         ({"source": "git"}, 422, "malformed"),
         ({"source": "nothing"}, 422, "malformed"),
         ({"source": "redeploy", "service_id": UNKNOWN}, 404, "service_not_found"),
         ({"source": "redeploy", "service_id": "no"}, 422, "malformed"),
+        (
+            {"source": "upload", "upload_id": "a\0b", "dockerfile_path": "Dockerfile", "context_path": "."},
+            400,
+            "invalid",
+        ),
+        ({"source": "external_image", "image": "a\0b"}, 400, "invalid"),
     ],
 )
 async def test_what_cannot_be_asked_is_refused(
@@ -228,5 +255,5 @@ async def test_changes_leave_audit_records(ground: Ground, http: ClientSession) 
     async with http.post(f"/v1/services/{ground.service.id}/stop", headers=ADMIN) as answer:
         assert answer.status == 202
     async with ground.app.database.read() as tx:
-        actions = [record.action for record in await ground.app.audit_store.list(tx, limit=4)]
+        actions = [record.action for record in await ground.app.audit_store.list(tx, AuditQuery(), page=Page(limit=3))]
     assert actions == ["service.stop", "deployment.cancel", "deployment.create", "upload.create"]

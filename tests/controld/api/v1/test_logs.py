@@ -107,6 +107,18 @@ async def test_a_node_that_is_away_is_named_and_fails_the_ask_only_when_it_is_th
         assert (status, body["code"]) == (503, "node_offline")
 
 
+async def test_logs_are_read_where_the_service_was_too(app: App, ground: Ground) -> None:
+    lines = write(ground, 12)
+    replicas = await ground.replicas()
+    async with app.serve() as http:
+        for left in ([replicas[0]], replicas):
+            async with app.database.write() as tx:
+                await ReplicaStore().delete(tx, left, at=NOW)
+            assert await ask(http, "GET", path(ground), headers=ADMIN) == (200, lines)
+            events = await read_events(http, path(ground, "/stream?tail=8"), until=count(8))
+            assert [data_of(event) for event in events] == lines[-8:]
+
+
 async def test_logs_are_for_operators_and_unknown_to_others(app: App, ground: Ground) -> None:
     project = ground.service.project_id
     async with app.serve() as http:

@@ -9,7 +9,9 @@ from aiohttp import ClientSession
 
 from controld.model.role import Role
 from controld.rules.redaction import REDACTED
+from controld.store.nodes import NodeStore
 from tests.controld.app import SETUP_SECRET, App, bearer, service_body
+from tests.controld.store.test_nodes import NODE
 
 _SETUP = bearer(SETUP_SECRET)
 _NOWHERE = "018f3a5c-7b1e-7c3a-9d2f-0123456789ab"
@@ -24,7 +26,7 @@ async def _ask(
 
 async def test_a_project_is_made_changed_field_by_field_and_deleted(app: App) -> None:
     async with app.serve() as http:
-        limits = {"cpu_millis": 100, "memory_bytes": 1000}
+        limits = {"cpu_millis": 100, "memory_bytes": 2**23}
         body = {"name": "shop", "description": "d", "shared_env": [["A", "1"]], "default_resource_limits": limits}
         status, made = await _ask(http, "POST", "/v1/projects", body)
         assert status == 201
@@ -39,6 +41,12 @@ async def test_a_project_is_made_changed_field_by_field_and_deleted(app: App) ->
         assert cleared["shared_env"] == []
         assert (await _ask(http, "GET", path))[1] == cleared
         assert (await _ask(http, "PUT", path, {"shared_env": [["A", REDACTED]]}))[0] == 400
+        assert (await _ask(http, "PUT", path, {"shared_env": [["LD_PRELOAD", "x"]]}))[0] == 400
+        zero = {"cpu_millis": 0, "memory_bytes": 0}
+        assert (await _ask(http, "PUT", path, {"default_resource_limits": zero}))[0] == 400
+        _, kept = await _ask(http, "PUT", path, {"name": "other", "description": "new"})
+        assert (kept["name"], kept["description"]) == ("shop", "new")
+        _, cleared = await _ask(http, "PUT", path, {"description": None})
         assert await _ask(http, "DELETE", path) == (200, {"deleted": True})
         assert (await _ask(http, "GET", path))[0] == 404
         assert await _ask(http, "DELETE", path) == (200, {"deleted": True})
@@ -163,7 +171,7 @@ async def test_a_service_of_each_source_comes_back_as_it_was_sent(app: App, sour
         resource_limits={"cpu_millis": 250, "memory_bytes": 2**40},
         env=[["B", "1"], ["A", ""], ["B", "2"]],
         autoscale={
-            "min_replicas": 0,
+            "min_replicas": 1,
             "max_replicas": 4,
             "target_cpu_pct": 70,
             "target_mem_pct": None,
@@ -180,8 +188,27 @@ async def test_a_service_of_each_source_comes_back_as_it_was_sent(app: App, sour
             "id": made["id"],
             "tls_enabled": False,
             "assigned_hostname": "web-shop.apps.example",
+            "replicas": 1,
+            "placement": None,
         }
         assert (await _ask(http, "GET", f"/v1/services/{made['id']}"))[1] == made
+
+
+async def test_a_service_with_a_tcp_endpoint_cannot_scale_to_nothing(app: App) -> None:
+    policy = {
+        "min_replicas": 0,
+        "max_replicas": 4,
+        "target_cpu_pct": 70,
+        "scale_down_cooldown_s": 60,
+        "idle_timeout_s": 600,
+    }
+    endpoint = {"name": "db", "protocol": "tcp", "internal_port": 5432}
+    body = service_body(await app.add_project(), autoscale=policy)
+    async with app.serve() as http:
+        status, told = await _ask(http, "POST", "/v1/services", {**body, "endpoints": [endpoint]})
+        assert status == 400
+        assert "connections wake nothing" in told["error"]
+        assert (await _ask(http, "POST", "/v1/services", body))[0] == 200
 
 
 async def test_posting_again_updates_by_id_or_by_name(app: App) -> None:
@@ -206,6 +233,34 @@ async def test_posting_again_updates_by_id_or_by_name(app: App) -> None:
         assert len((await _ask(http, "GET", "/v1/services"))[1]) == 1
 
 
+async def test_a_client_that_knows_no_placement_leaves_it_and_null_brings_the_default_back(app: App) -> None:
+    project_id = await app.add_project()
+    async with app.database.write() as tx:
+        await NodeStore().add(tx, NODE)
+    body = service_body(project_id)
+    more: dict[str, Any] = {"replicas": 3, "placement": {"labels": {"zone": "a"}, "nodes": ["vm1", NODE.id]}}
+    async with app.serve() as http:
+        _, made = await _ask(http, "POST", "/v1/services", {**body, **more})
+        assert made["replicas"] == 3
+        assert made["placement"] == {**more["placement"], "spread": "prefer"}
+        assert (await _ask(http, "POST", "/v1/services", body))[1] == made
+        path = f"/v1/services/{made['id']}"
+        assert (await _ask(http, "PUT", path, body))[1] == made
+        _, apart = await _ask(http, "PUT", path, {**body, "placement": {"spread": "require"}})
+        assert (apart["replicas"], apart["placement"]) == (3, {"labels": {}, "nodes": [], "spread": "require"})
+        _, plain = await _ask(http, "PUT", path, {**body, "replicas": None, "placement": None})
+        assert (plain["replicas"], plain["placement"]) == (1, None)
+        for wrong, status in (
+            ({"placement": {"nodes": ["vm2"]}}, 400),
+            ({"placement": {"spread": "everywhere"}}, 422),
+            ({"placement": {"labels": {"a b": "c"}}}, 400),
+            ({"replicas": 0}, 400),
+            ({"replicas": "3"}, 422),
+        ):
+            assert (await _ask(http, "PUT", path, {**body, **wrong}))[0] == status
+        assert (await _ask(http, "GET", path))[1] == plain
+
+
 @pytest.mark.parametrize(
     ("changes", "status"),
     [
@@ -222,7 +277,11 @@ async def test_posting_again_updates_by_id_or_by_name(app: App) -> None:
         ({"source": {"type": "external_image", "image": "", "registry_id": _NOWHERE, "image_ref": "a"}}, 404),
         ({"project_id": "x"}, 422),
         ({"tls_enabled": True, "domains": ["a.example.com"]}, 400),
-        ({"resource_limits": {"cpu_millis": 0, "memory_bytes": 1}}, 400),
+        ({"resource_limits": {"cpu_millis": 0, "memory_bytes": 2**30}}, 400),
+        ({"resource_limits": {"cpu_millis": 500, "memory_bytes": 0}}, 400),
+        ({"resource_limits": {"cpu_millis": 500}}, 422),
+        ({"domains": ["Web.example.com"]}, 400),
+        ({"endpoints": [{"name": "a", "protocol": "http", "internal_port": 80, "public_port": 81}]}, 400),
         ({"health_check": {"path": "/"}}, 422),
     ],
 )
@@ -255,6 +314,46 @@ async def test_a_hostname_belongs_to_one_service_and_a_clash_keeps_nothing(app: 
         assert len(domains[1]["challenge_token"]) == 64
         assert await _ask(http, "DELETE", f"/v1/services/{first['id']}") == (200, {"deleted": True})
         assert (await _ask(http, "POST", "/v1/services", clash))[0] == 200
+
+
+async def test_a_public_port_belongs_to_one_service_until_that_is_deleted(app: App) -> None:
+    project_id = await app.add_project()
+    db: dict[str, Any] = {"name": "db", "protocol": "tcp", "internal_port": 5432, "public_port": None}
+    async with app.serve() as http:
+        _, first = await _ask(http, "POST", "/v1/services", service_body(project_id, endpoints=[db]))
+        assert first["endpoints"] == [{**db, "public_port": 20000}]
+        assert (await _ask(http, "GET", f"/v1/services/{first['id']}"))[1] == first
+        again = service_body(project_id, endpoints=[{**db, "name": "admin"}, {**db, "internal_port": 5433}])
+        _, saved = await _ask(http, "PUT", f"/v1/services/{first['id']}", {**again, "id": first["id"]})
+        assert [each["public_port"] for each in saved["endpoints"]] == [20001, 20000]
+
+        clash = service_body(project_id, name="other", endpoints=[{**db, "public_port": 20000}])
+        status, fault = await _ask(http, "POST", "/v1/services", clash)
+        assert (status, fault["code"]) == (409, "port_taken")
+        assert len((await _ask(http, "GET", "/v1/services"))[1]) == 1
+        free = service_body(project_id, name="free", endpoints=[db])
+        assert (await _ask(http, "POST", "/v1/services", free))[1]["endpoints"][0]["public_port"] == 20002
+        assert await _ask(http, "DELETE", f"/v1/services/{first['id']}") == (200, {"deleted": True})
+        assert (await _ask(http, "POST", "/v1/services", clash))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "says"),
+    [
+        ({"protocol": "tcp", "public_port": 19999}, "from 20000 to 20099"),
+        ({"protocol": "udp", "public_port": None}, "udp is not served"),
+        ({"protocol": "http", "public_port": None}, "internal_port alone"),
+    ],
+)
+async def test_an_endpoint_that_the_ingress_would_not_serve_is_refused_with_a_reason(
+    app: App, endpoint: dict[str, Any], says: str
+) -> None:
+    project_id = await app.add_project()
+    body = service_body(project_id, endpoints=[{"name": "a", "internal_port": 81, **endpoint}])
+    async with app.serve() as http:
+        status, fault = await _ask(http, "POST", "/v1/services", body)
+        assert status == 400
+        assert says in str(fault)
 
 
 async def test_two_services_whose_names_fold_alike_get_hostnames_of_their_own(app: App) -> None:

@@ -73,6 +73,7 @@ async def test_sessions_are_listed_by_a_piece_of_their_hash_and_revoked_together
         tokens = [(await _sign_in(http, "ada"))[1]["token"] for _ in range(2)]
         _, listed = await ask(http, "GET", "/v1/auth/sessions", headers=bearer(tokens[0]))
         assert [len(session["id"]) for session in listed] == [8, 8]
+        assert sorted(session["current"] for session in listed) == [False, True]
         assert await ask(http, "DELETE", "/v1/auth/sessions", headers=bearer(tokens[0])) == (200, {"revoked": 2})
         for token in tokens:
             assert (await ask(http, "GET", "/v1/me", headers=bearer(token)))[0] == 401
@@ -85,7 +86,8 @@ async def test_a_changed_password_ends_the_other_sessions_and_keeps_this_one(app
     async with app.serve() as http:
         here, other = [(await _sign_in(http, "ada"))[1]["token"] for _ in range(2)]
         body = {"current_password": "wrong", "new_password": "another good one"}
-        assert (await ask(http, "PUT", "/v1/me/password", body, headers=bearer(here)))[0] == 401
+        status, fault = await ask(http, "PUT", "/v1/me/password", body, headers=bearer(here))
+        assert (status, fault["code"]) == (403, "wrong_password")
         body = {"current_password": PASSWORD, "new_password": "short"}
         assert (await ask(http, "PUT", "/v1/me/password", body, headers=bearer(here)))[0] == 400
         body["new_password"] = "another good one"
@@ -95,3 +97,19 @@ async def test_a_changed_password_ends_the_other_sessions_and_keeps_this_one(app
         await app.clock.advance(61)
         assert (await _sign_in(http, "ada"))[0] == 401
         assert (await _sign_in(http, "ada", "another good one"))[0] == 200
+
+
+async def test_one_session_is_ended_by_the_name_under_which_it_is_listed(app: App) -> None:
+    await app.add_user("ada")
+    stranger = bearer(await app.token_of("bob"))
+    async with app.serve() as http:
+        here, other = [bearer((await _sign_in(http, "ada"))[1]["token"]) for _ in range(2)]
+        _, listed = await ask(http, "GET", "/v1/auth/sessions", headers=here)
+        (name,) = [session["id"] for session in listed if not session["current"]]
+        assert (await ask(http, "DELETE", f"/v1/auth/sessions/{name}", headers=stranger))[0] == 404
+        assert (await ask(http, "GET", "/v1/me", headers=other))[0] == 200
+        assert await ask(http, "DELETE", f"/v1/auth/sessions/{name}", headers=here) == (200, {"revoked": 1})
+        assert (await ask(http, "GET", "/v1/me", headers=other))[0] == 401
+        for missing in (name, "________", "%25", "0"):
+            status, fault = await ask(http, "DELETE", f"/v1/auth/sessions/{missing}", headers=here)
+            assert (status, fault["code"]) == (404, "session_not_found")

@@ -65,7 +65,7 @@ async def test_asks_are_limited_by_address_before_the_credential_is_looked_at(da
 async def test_the_document_lists_every_route_with_its_role(app: App) -> None:
     async with app.serve() as http, http.get("/v1/openapi.json") as answer:
         document = json.loads(await answer.read())
-    assert document["paths"]["/v1/services/{service_id}"]["get"]["x-access"] == "viewer"
+    assert document["paths"]["/v1/services/{service_id}"]["get"]["x-least-role"] == "viewer"
     for route in app.surface.routes:
         if "openapi" not in route.path and "docs" not in route.path:
             assert route.method.lower() in document["paths"][route.path]

@@ -82,3 +82,58 @@ async def test_a_flag_of_null_means_what_its_absence_means(app: App) -> None:
         body = {"username": "ada", "password": "correct horse battery", "is_super_admin": None}
         status, made = await ask(http, "POST", "/v1/users", body, headers=bearer(SETUP_SECRET))
         assert (status, made["is_super_admin"]) == (201, False)
+
+
+async def test_a_super_admin_replaces_a_password_and_that_ends_the_sessions(app: App) -> None:
+    ada = await app.add_user("ada")
+    async with app.serve() as http:
+        _, session = await ask(http, "POST", "/v1/auth/login", {"username": "ada", "password": PASSWORD})
+        path = f"/v1/users/{ada.id}"
+        assert (await ask(http, "PATCH", path, {"password": "short"}, headers=_SETUP))[0] == 400
+        status, told = await ask(http, "PATCH", path, {"password": "quite another one"}, headers=_SETUP)
+        assert (status, told["username"]) == (200, "ada")
+        assert (await ask(http, "GET", "/v1/me", headers=bearer(session["token"])))[0] == 401
+        assert (await ask(http, "POST", "/v1/auth/login", {"username": "ada", "password": PASSWORD}))[0] == 401
+        body = {"username": "ada", "password": "quite another one"}
+        assert (await ask(http, "POST", "/v1/auth/login", body))[0] == 200
+        root = await app.add_user("root", super_admin=True)
+        mine = bearer(await app.token_of("root"))
+        own = {"password": "quite another one"}
+        assert (await ask(http, "PATCH", f"/v1/users/{root.id}", own, headers=mine))[0] == 400
+        nobody = "/v1/users/018f3a5c-7b1e-7c3a-9d2f-0123456789ab"
+        assert (await ask(http, "PATCH", nobody, own, headers=_SETUP))[0] == 404
+
+
+async def test_a_super_admin_is_made_and_unmade_at_once_but_the_last_one_stays(app: App) -> None:
+    root = await app.add_user("root", super_admin=True)
+    ada = await app.add_user("ada")
+    token = bearer(await app.token_of("ada"))
+    async with app.serve() as http:
+        status, fault = await ask(http, "PATCH", f"/v1/users/{root.id}", {"is_super_admin": False}, headers=_SETUP)
+        assert (status, fault["code"]) == (409, "last_admin")
+        assert (await ask(http, "GET", "/v1/users", headers=token))[0] == 403
+        _, told = await ask(http, "PATCH", f"/v1/users/{ada.id}", {"is_super_admin": True}, headers=_SETUP)
+        assert told["is_super_admin"] is True
+        assert (await ask(http, "GET", "/v1/users", headers=token))[0] == 200
+        assert (await ask(http, "PATCH", f"/v1/users/{root.id}", {"is_super_admin": False}, headers=_SETUP))[0] == 200
+        assert (await ask(http, "DELETE", f"/v1/users/{ada.id}", headers=_SETUP))[0] == 409
+
+
+async def test_a_user_who_alone_administers_a_project_cannot_be_deleted(app: App) -> None:
+    project_id = await app.add_project()
+    ada = await app.caller("ada", project_id=project_id, role=Role.ADMIN)
+    async with app.serve() as http:
+        status, fault = await ask(http, "DELETE", f"/v1/users/{ada.user_id}", headers=_SETUP)
+        assert (status, fault["code"]) == (409, "last_admin")
+        assert project_id in fault["error"]
+        await app.token_of("bob", project_id=project_id, role=Role.ADMIN)
+        assert (await ask(http, "DELETE", f"/v1/users/{ada.user_id}", headers=_SETUP))[0] == 200
+
+
+async def test_a_super_admin_ends_all_sessions_of_a_user(app: App) -> None:
+    ada = await app.add_user("ada")
+    async with app.serve() as http:
+        _, session = await ask(http, "POST", "/v1/auth/login", {"username": "ada", "password": PASSWORD})
+        path = f"/v1/users/{ada.id}/sessions"
+        assert await ask(http, "DELETE", path, headers=_SETUP) == (200, {"revoked": 1})
+        assert (await ask(http, "GET", "/v1/me", headers=bearer(session["token"])))[0] == 401

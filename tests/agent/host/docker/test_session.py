@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,11 +11,12 @@ import pytest
 from aiohttp import web
 
 from agent.core.faults import EngineRefused, EngineUnavailable
-from agent.host.docker.calls import EngineCalls
 from agent.host.docker.engine import DockerEngine
+from agent.host.docker.load import CallLoad
 from agent.host.docker.session import EngineSession
 from kit.clock import SystemClock
 from tests.fakes.engine_socket import EngineSocket
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -33,64 +33,32 @@ async def session(socket: EngineSocket) -> AsyncIterator[EngineSession]:
     await made.close()
 
 
-@pytest.fixture
-async def calls(session: EngineSession) -> AsyncIterator[EngineCalls]:
-    made = EngineCalls(session, threads=2)
-    yield made
-    await made.close()
-
-
 async def ping(request: web.Request) -> web.StreamResponse:
-    return web.Response(text="OK")
+    return web.json_response("OK")
 
 
-async def test_a_call_that_hangs_ends_at_its_deadline_and_others_go_on(
-    socket: EngineSocket, calls: EngineCalls
+async def test_a_call_that_hangs_ends_at_its_deadline_and_any_number_of_others_goes_on(
+    socket: EngineSocket, session: EngineSession
 ) -> None:
     socket.answers["/_ping"] = ping
-    stuck = asyncio.ensure_future(calls.run("look", lambda client: client.inspect_container("x"), timeout_seconds=1))
-    assert [await calls.run("ping", lambda client: client.ping()) for _ in range(5)] == [True] * 5
-    assert not stuck.done()
-    with pytest.raises(EngineUnavailable, match=r"to look: .*is dockerd running"):
-        await stuck
+    stuck = [
+        asyncio.ensure_future(session.call("GET", "/containers/x/json", doing="look", timeout_seconds=1))
+        for _ in range(50)
+    ]
+    assert [await session.call("GET", "/_ping", doing="ping") for _ in range(5)] == ["OK"] * 5
+    assert not any(each.done() for each in stuck)
+    for each in stuck:
+        with pytest.raises(EngineUnavailable, match=r"to look: .*is dockerd running"):
+            await each
 
 
-async def test_when_every_thread_is_stuck_calls_fail_at_once_until_one_is_free(
-    socket: EngineSocket, calls: EngineCalls
-) -> None:
-    for _ in range(2):
-        with pytest.raises(EngineUnavailable, match="no answer within"):
-            await calls.run("wait", lambda client: time.sleep(1.5), timeout_seconds=0.1)
-    with pytest.raises(EngineUnavailable, match="2 calls are waiting for it beyond their deadline"):
-        await calls.run("ping", lambda client: client.ping())
-
-    socket.answers["/_ping"] = ping
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                assert await calls.run("ping", lambda client: client.ping())
-                break
-            except EngineUnavailable:
-                await asyncio.sleep(0.05)
-
-
-async def test_a_call_that_waits_for_a_thread_counts_that_in_its_deadline(calls: EngineCalls) -> None:
-    busy = [asyncio.ensure_future(calls.run("wait", lambda client: time.sleep(0.5))) for _ in range(2)]
-    await asyncio.sleep(0)
-    ran = []
-    with pytest.raises(EngineUnavailable, match="no answer within"):
-        await calls.run("ping", lambda client: ran.append(1), timeout_seconds=0.1)
-    await asyncio.gather(*busy)
-    assert ran == []
-
-
-async def test_the_engines_own_sentence_is_kept(socket: EngineSocket, calls: EngineCalls) -> None:
+async def test_the_engines_own_sentence_is_kept(socket: EngineSocket, session: EngineSession) -> None:
     async def refuse(request: web.Request) -> web.StreamResponse:
         return web.json_response({"message": "no space left on device"}, status=507)
 
     socket.answers["/_ping"] = refuse
     with pytest.raises(EngineRefused, match=r"^cannot ping: no space left on device$") as caught:
-        await calls.run("ping", lambda client: client.ping())
+        await session.call("GET", "/_ping", doing="ping")
     assert caught.value.engine_status == 507
 
 
@@ -160,3 +128,26 @@ async def test_what_is_no_engine_that_we_know_is_told(socket: EngineSocket, api_
     with pytest.raises(EngineUnavailable, match=words):
         await engine.list_containers()
     await engine.close()
+
+
+async def test_calls_are_counted_with_their_time_and_those_that_fail(socket: EngineSocket) -> None:
+    async def tell(_: web.Request) -> web.StreamResponse:
+        return web.json_response({})
+
+    socket.answers["/info"] = tell
+    engine = DockerEngine(socket.path, "n-1", clock=SystemClock(), call_timeout_seconds=3)
+    load = engine.load
+    try:
+        await engine.fetch_info()
+        assert (load.under_way, load.failed, len(load.seconds)) == (0, 0, 1)
+        waiting = asyncio.ensure_future(engine.list_containers())
+        await eventually(lambda: _count(load), met=lambda count: count == 1)
+        with pytest.raises(EngineUnavailable):
+            await waiting
+        assert (load.under_way, load.failed, len(load.seconds)) == (0, 1, 2)
+    finally:
+        await engine.close()
+
+
+async def _count(load: CallLoad) -> int:
+    return load.under_way
