@@ -27,7 +27,7 @@ from agent.host.docker.engine import DockerEngine
 from agent.model.engine import Container, ContainerState, EngineEvent, EventKind
 from kit.clock import SystemClock
 from tests.fakes.engine import FakeEngine
-from tests.fixtures.engine import ENGINE_SOCKET, SpecMaker
+from tests.fixtures.engine import ENGINE_SOCKET, SpecMaker, each_line
 from tests.waiting import eventually
 
 T = TypeVar("T")
@@ -296,15 +296,15 @@ async def test_a_log_is_read_to_its_end_and_followed_until_the_container_ends(
     if isinstance(bench.engine, FakeEngine):
         await bench.engine.write_log(id_, b"one")
         await bench.engine.write_log(id_, b"two")
-    async with contextlib.aclosing(bench.engine.read_log(id_, tail=None, since=None, follow=True)) as log:
+    async with contextlib.aclosing(each_line(bench.engine.read_log(id_, tail=None, since=None, follow=True))) as log:
         followed = [await anext(log), await anext(log)]
-        last = await collect(bench.engine.read_log(id_, tail=1, since=None, follow=False))
-        later = await collect(bench.engine.read_log(id_, tail=None, since=followed[1].at, follow=False))
+        last = await collect(each_line(bench.engine.read_log(id_, tail=1, since=None, follow=False)))
+        later = await collect(each_line(bench.engine.read_log(id_, tail=None, since=followed[1].at, follow=False)))
         await bench.engine.stop_container(id_, grace_seconds=5)
         async with asyncio.timeout(20):
             rest = [line async for line in log]
 
-    assert [line.text for line in followed] == [b"one", b"two"]
+    assert [line.text for line in followed] == ["one", "two"]
     assert {line.stream for line in followed} == {"stdout"}
     assert last == followed[1:]
     assert followed[1] in later

@@ -11,8 +11,9 @@ import pytest
 from agent.core.faults import IngressUnavailable
 from agent.core.ports import Ingress
 from agent.model.ingress import Route, Server, ServerState
+from agent.rules.tcp_ports import name_tcp_route
 from tests.fakes.ingress import FakeIngress
-from tests.haproxy import eventually, running_haproxy, state, upstreams
+from tests.haproxy import eventually, free_port, running_haproxy, state, upstreams
 
 
 @dataclass
@@ -105,6 +106,21 @@ async def test_what_was_applied_is_observed_and_again_does_nothing(twin: Twin) -
     assert (await twin.ingress.apply(wanted)).commands == 0
 
 
+async def test_a_port_comes_and_goes_by_a_reload_and_its_replicas_without_one(twin: Twin) -> None:
+    one, two = twin.servers
+    web, key = route(one), name_tcp_route("svc-2", free_port())
+    opened = await twin.ingress.apply(state(web, Route(key=key, servers=(one,))))
+    assert (opened.reloaded, opened.failed) == (True, ())
+    changed = await twin.ingress.apply(state(web, Route(key=key, servers=(two,))))
+    assert (changed.reloaded, changed.failed) == (False, ())
+    observed = await twin.ingress.observe()
+    assert [server.name for server in observed.routes[key].servers] == [two.name]
+    assert (await twin.ingress.apply(state(web, Route(key=key, servers=(two,))))).commands == 0
+    assert (await twin.ingress.apply(state(web))).reloaded
+    after = await twin.ingress.observe()
+    assert (set(after.routes), after.pool_size) == ({"svc-1"}, observed.pool_size)
+
+
 async def test_a_route_that_is_gone_leaves_nothing(twin: Twin) -> None:
     await twin.ingress.apply(state(route(*twin.servers)))
     await twin.ingress.apply(state())
@@ -140,7 +156,7 @@ async def test_a_pool_too_small_grows_once(twin: Twin) -> None:
     result = await twin.ingress.apply(wanted)
     assert (result.reloaded, result.failed, result.lingering) == (True, (), ("r1",))
     observed = await twin.ingress.observe()
-    assert observed.process != process
+    assert observed.process == await twin.ingress.identify() != process
     assert observed.routes.keys() == {"svc-0", "svc-1", "svc-2"}
     assert len(observed.backends) == 4
     assert await twin.ingress.sessions(["r1"]) == {"r1": 1}
@@ -152,7 +168,10 @@ async def test_a_state_applied_while_down_is_served_after_the_start(twin: Twin) 
     one, two = twin.servers
     await twin.ingress.apply(state(route(one)))
     process = (await twin.ingress.observe()).process
+    assert await twin.ingress.identify() == process
     await twin.stop()
+    with pytest.raises(IngressUnavailable):
+        await twin.ingress.identify()
     with pytest.raises(IngressUnavailable):
         await twin.ingress.observe()
     with pytest.raises(IngressUnavailable):

@@ -42,6 +42,11 @@ while [ "$n" -lt 600 ]; do
   /bin/busybox sleep 0.1
 done
 """
+_BURN: Final = """#!/bin/sh
+n=0
+while [ "$n" -lt 20000 ]; do n=$((n + 1)); done
+printf 'Content-Type: text/plain\\r\\n\\r\\nburnt'
+"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,6 +91,15 @@ class Platform:
 
         await eventually(is_back, seconds=30)
 
+    async def await_ready(self) -> None:
+        """Wait until controld answers and says that a node is ready."""
+        async with self.api() as api:
+
+            async def is_ready() -> bool:
+                return await api.is_healthy() and any(node.state == "ready" for node in await api.list_nodes())
+
+            await eventually(is_ready, seconds=60)
+
     async def containers(self, *, service_id: str | None = None) -> dict[str, tuple[str, int]]:
         """Every container of this node by id, with the moment it was started and how often the engine restarted it."""
         return await asyncio.to_thread(self._containers, service_id)
@@ -94,11 +108,11 @@ class Platform:
         filters = ["--filter", f"label=moorage.node={self.node_id}"]
         if service_id is not None:
             filters += ["--filter", f"label=moorage.service={service_id}"]
-        ids = docker("ps", "-aq", "--no-trunc", *filters).split()
-        if not ids:
-            return {}
-        listed = docker("inspect", "-f", "{{.Id}} {{.State.StartedAt}} {{.RestartCount}}", *ids)
-        return {one: (started, int(count)) for one, started, count in map(str.split, listed.splitlines())}
+        while ids := docker("ps", "-aq", "--no-trunc", *filters).split():
+            with contextlib.suppress(subprocess.CalledProcessError):  # one of them has gone meanwhile
+                listed = docker("inspect", "-f", "{{.Id}} {{.State.StartedAt}} {{.RestartCount}}", *ids)
+                return {one: (started, int(count)) for one, started, count in map(str.split, listed.splitlines())}
+        return {}
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], *, seconds: float) -> None:
@@ -116,13 +130,34 @@ def docker(*arguments: str) -> str:
     return done.stdout
 
 
-def run_up(state: Path, *arguments: str) -> dict[str, Any]:
-    """Run `up` with this state and return what `up.json` says; tests ask more often and wait less than a person."""
+def run_up(state: Path, *arguments: str, **settings: str) -> dict[str, Any]:
+    """Run `up` with this state and return what `up.json` says; tests ask more often and wait less than a person.
+
+    `settings` are the control daemon's.
+    """
     command = [sys.executable, "-m", "scripts.local.up", "--state", str(state), *arguments]
-    environment = os.environ | {"MOORAGE_REQUESTS_PER_MINUTE": "0", "MOORAGE_START_SECONDS": "10"}
+    environment = os.environ | {
+        "MOORAGE_REQUESTS_PER_MINUTE": "0",
+        "MOORAGE_START_SECONDS": "10",
+        "MOORAGE_AUTOSCALE_SECONDS": "2",
+        "MOORAGE_AUTOSCALE_HEADROOM_CPU_MILLIS": "0",
+        "MOORAGE_ALLOW_PRIVATE_REGISTRIES": "true",
+        "MOORAGE_ALLOW_PRIVATE_GIT_HOSTS": "true",
+        # Several runs on one machine listen side by side.
+        "MOORAGE_TCP_PORTS": f"{20000 + os.getpid() % 100 * 100}-{20099 + os.getpid() % 100 * 100}",
+        "MOORAGE_GIT_AUTHORITIES": str(git_authorities(state)),
+        **{f"MOORAGE_{name.upper()}": value for name, value in settings.items()},
+    }
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr + done.stdout
     return read_up(state)
+
+
+def git_authorities(state: Path) -> Path:
+    """Where a platform of tests reads which certificates it trusts for repositories."""
+    path = state.parent / "git-authorities.pem"
+    path.touch()
+    return path
 
 
 def read_up(state: Path) -> dict[str, Any]:
@@ -147,7 +182,9 @@ def open_platform(state: Path, up: dict[str, Any]) -> Platform:
 
 
 async def pack_site(text: str, *, command: str | None = None) -> bytes:
-    """A tar.zst of a small site that says `text` at `/` and streams events at `/cgi-bin/ticks`."""
+    """A tar.zst of a small site that says `text` at `/`, streams events at `/cgi-bin/ticks`, and computes for a moment
+    at `/cgi-bin/burn`.
+    """
     return await asyncio.to_thread(_pack_site, text, command)
 
 
@@ -165,9 +202,10 @@ def write_site(folder: Path, text: str, *, command: str | None = None) -> None:
     shutil.copyfile(_BUSYBOX, folder / "busybox")
     (folder / "busybox").chmod(0o755)
     (folder / "www" / "index.html").write_text(text)
-    ticks = folder / "www" / "cgi-bin" / "ticks"
-    ticks.write_text(_TICKS)
-    ticks.chmod(0o755)
+    for name, script in (("ticks", _TICKS), ("burn", _BURN)):
+        program = folder / "www" / "cgi-bin" / name
+        program.write_text(script)
+        program.chmod(0o755)
     lines = _DOCKERFILE if command is None else _DOCKERFILE.rpartition("CMD")[0] + f"CMD {command}\n"
     (folder / "Dockerfile").write_text(lines)
 

@@ -41,7 +41,7 @@ async def test_killing_our_daemons_costs_no_request_and_no_container(
         pids = {program: await platform.kill(program) for program in killed}
         for program, pid in pids.items():
             await platform.await_back(program, pid)
-        await _await_answering(platform)
+        await platform.await_ready()
         await asyncio.sleep(1)
     assert load.failures == []
     assert load.sent > 300
@@ -83,15 +83,6 @@ async def test_a_deployment_survives_the_death_of_both_daemons_in_any_phase(
     pids = {program: await platform.kill(program) for program in ("controld", "agent")}
     for program, pid in pids.items():
         await platform.await_back(program, pid)
-    await _await_answering(platform)
+    await platform.await_ready()
     ended = await await_end(api, deployment.id)
     assert ended.status == "Healthy", ended.reason
-
-
-async def _await_answering(platform: Platform) -> None:
-    async with platform.api() as api:
-
-        async def is_ready() -> bool:
-            return await api.is_healthy() and any(node.state == "ready" for node in await api.list_nodes())
-
-        await eventually(is_ready, seconds=60)

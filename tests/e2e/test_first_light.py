@@ -176,6 +176,18 @@ async def test_a_deleted_service_leaves_no_container_route_or_hostname(platform:
     await api.delete_service(again.id)
 
 
+async def test_platforms_that_are_started_at_once_stand_side_by_side(tmp_path: Path, docker_engine: object) -> None:
+    del docker_engine
+    states = [tmp_path / name for name in ("one", "other")]
+    try:
+        ups = await asyncio.gather(*(asyncio.to_thread(run_up, state, "--no-example") for state in states))
+        assert len({up["node_id"] for up in ups}) == 2
+        assert len({up["api_url"] for up in ups}) == 2
+    finally:
+        for state in states:
+            await asyncio.to_thread(run_down, state, "--purge")
+
+
 async def test_up_deploys_the_example_again_changes_nothing_and_down_purges_it(
     tmp_path: Path, docker_engine: object
 ) -> None:

@@ -6,87 +6,26 @@ import asyncio
 import hashlib
 import io
 import os
-import re
-import secrets
-import signal
 import tarfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import docker
 import docker.errors
 import pytest
-from aiohttp import ClientSession, ClientTimeout
 
-from tests.controld.process import start_controld, until_healthy
-from tests.fixtures.network import find_free_port
+from tests.e2e.control import TOKEN, Control, running_control
 
-_TOKEN = secrets.token_hex(32)
-_AUTH = {"Authorization": f"Bearer {_TOKEN}"}
 _LAYER_BYTES = 200 * 1024 * 1024
+_SMALL_LAYER_BYTES = 20 * 1024 * 1024
 _MORE_RSS_BYTES = 64 * 1024 * 1024
 
 
-class _Control:
-    """A controld process with one project and its services."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.port = find_free_port()
-        self.process: asyncio.subprocess.Process
-        self.http: ClientSession
-
-    async def start(self) -> None:
-        self.process = await start_controld(self._folder, port=self.port, setup_secret=_TOKEN)
-        url = f"http://127.0.0.1:{self.port}"
-        self.http = ClientSession(url, headers=_AUTH, timeout=ClientTimeout(total=120))
-        await until_healthy(self.http, self.process)
-
-    async def kill(self) -> None:
-        await self.http.close()
-        self.process.send_signal(signal.SIGKILL)
-        await self.process.communicate()
-
-    async def add_services(self, *names: str) -> None:
-        async with self.http.post("/v1/projects", json={"name": "shop"}) as answer:
-            project_id = (await answer.json())["id"]
-        for name in names:
-            service = {
-                "project_id": project_id,
-                "name": name,
-                "source": {"type": "upload"},
-                "domains": [],
-                "internal_port": 8080,
-                "health_check": {"path": "/", "timeout_seconds": 5},
-            }
-            async with self.http.post("/v1/services", json=service) as answer:
-                assert answer.status in {200, 201}, await answer.text()
-
-    def repository(self, service: str) -> str:
-        return f"127.0.0.1:{self.port}/shop/{service}"
-
-    def rss_peak_bytes(self) -> int:
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text())
-        assert found is not None
-        return int(found[1]) * 1024
-
-
-@asynccontextmanager
-async def _running(folder: Path) -> AsyncIterator[_Control]:
-    control = _Control(folder)
-    await control.start()
-    try:
-        await control.add_services("web", "api")
-        yield control
-    finally:
-        await control.kill()
-
-
 @pytest.fixture
-async def control(tmp_path: Path) -> AsyncIterator[_Control]:
-    async with _running(tmp_path / "control") as running:
+async def control(tmp_path: Path) -> AsyncIterator[Control]:
+    async with running_control(tmp_path / "control") as running:
         yield running
 
 
@@ -100,7 +39,7 @@ def made(docker_engine: docker.DockerClient) -> Iterator[list[str]]:
             docker_engine.api.remove_image(name, force=True)
 
 
-async def _push(engine: docker.DockerClient, repository: str, tag: str, *, token: str = _TOKEN) -> str:
+async def _push(engine: docker.DockerClient, repository: str, tag: str, *, token: str = TOKEN) -> str:
     """Push; the digest that Docker tells, or its error in a RuntimeError."""
     login = {"username": "anyone", "password": token}
     lines = await _told(lambda: engine.api.push(repository, tag=tag, auth_config=login, stream=True, decode=True))
@@ -108,7 +47,7 @@ async def _push(engine: docker.DockerClient, repository: str, tag: str, *, token
 
 
 async def _pull(engine: docker.DockerClient, repository: str, reference: str) -> None:
-    login = {"username": "anyone", "password": _TOKEN}
+    login = {"username": "anyone", "password": TOKEN}
     await _told(lambda: engine.api.pull(repository, tag=reference, auth_config=login, stream=True, decode=True))
 
 
@@ -120,7 +59,7 @@ async def _told(work: Callable[[], Any]) -> list[dict[str, Any]]:
 
 
 async def test_an_image_is_pushed_and_pulled_by_its_digest(
-    control: _Control, docker_engine: docker.DockerClient, busybox_image: str, made: list[str]
+    control: Control, docker_engine: docker.DockerClient, busybox_image: str, made: list[str]
 ) -> None:
     repository = control.repository("web")
     engine: Any = docker_engine.api
@@ -142,7 +81,7 @@ async def test_an_image_is_pushed_and_pulled_by_its_digest(
 
 
 async def test_a_layer_that_no_engine_has_comes_back_whole(
-    control: _Control, docker_engine: docker.DockerClient, made: list[str], tmp_path: Path
+    control: Control, docker_engine: docker.DockerClient, made: list[str], tmp_path: Path
 ) -> None:
     repository = control.repository("web")
     layer = tmp_path / "layer.tar"
@@ -168,7 +107,7 @@ async def test_a_layer_that_no_engine_has_comes_back_whole(
 
 
 async def test_two_services_get_the_same_layers_at_once(
-    control: _Control, docker_engine: docker.DockerClient, busybox_image: str, made: list[str], tmp_path: Path
+    control: Control, docker_engine: docker.DockerClient, busybox_image: str, made: list[str], tmp_path: Path
 ) -> None:
     repositories = [control.repository("web"), control.repository("api")]
     for repository in repositories:
@@ -180,8 +119,25 @@ async def test_two_services_get_the_same_layers_at_once(
     assert len(stored) == 3  # one layer, one configuration, one manifest
 
 
+async def test_two_clients_push_the_same_layers_at_once(
+    control: Control, docker_engine: docker.DockerClient, made: list[str], tmp_path: Path
+) -> None:
+    layer = tmp_path / "layer.tar"
+    await asyncio.to_thread(_make_random_layer, layer, _SMALL_LAYER_BYTES)
+    repository = control.repository("web")
+    for tag in ("one", "two"):
+        await asyncio.to_thread(_import, docker_engine, layer, repository, tag)
+    made += [f"{repository}:one", f"{repository}:two"]
+    await asyncio.gather(*(_push(docker_engine, repository, tag) for tag in ("one", "two")))
+    async with control.http.get("/v1/registry/status") as answer:
+        status = await answer.json()
+    assert status["blobs"] == 3  # one layer, and the configuration of each import
+    assert _SMALL_LAYER_BYTES * 0.9 < status["total_bytes"] < _SMALL_LAYER_BYTES * 1.1
+    assert list((control.folder / "registry" / "uploads").iterdir()) == []
+
+
 async def test_a_wrong_token_is_told_to_docker(
-    control: _Control, docker_engine: docker.DockerClient, busybox_image: str, made: list[str]
+    control: Control, docker_engine: docker.DockerClient, busybox_image: str, made: list[str]
 ) -> None:
     repository = control.repository("web")
     docker_engine.api.tag(busybox_image, repository, "v1")
@@ -191,7 +147,7 @@ async def test_a_wrong_token_is_told_to_docker(
 
 
 async def test_a_service_that_is_not_there_is_told_to_docker(
-    control: _Control, docker_engine: docker.DockerClient, busybox_image: str, made: list[str]
+    control: Control, docker_engine: docker.DockerClient, busybox_image: str, made: list[str]
 ) -> None:
     repository = control.repository("nothing")
     docker_engine.api.tag(busybox_image, repository, "v1")
@@ -200,7 +156,7 @@ async def test_a_service_that_is_not_there_is_told_to_docker(
         await _push(docker_engine, repository, "v1")
 
 
-async def test_an_upload_goes_on_after_controld_was_killed_in_the_middle(control: _Control) -> None:
+async def test_an_upload_goes_on_after_controld_was_killed_in_the_middle(control: Control) -> None:
     data = os.urandom(8 * 1024 * 1024)
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     async with control.http.post("/v2/shop/web/blobs/uploads/") as answer:
@@ -217,7 +173,7 @@ async def test_an_upload_goes_on_after_controld_was_killed_in_the_middle(control
                 await answer.read()
 
     sending = asyncio.create_task(send())
-    part = next((control._folder / "registry" / "uploads").iterdir())
+    part = next((control.folder / "registry" / "uploads").iterdir())
     for _ in range(500):
         if part.stat().st_size:
             break
@@ -238,9 +194,9 @@ async def test_an_upload_goes_on_after_controld_was_killed_in_the_middle(control
         assert await answer.read() == data
 
 
-def _make_random_layer(path: Path) -> str:
+def _make_random_layer(path: Path, size: int = _LAYER_BYTES) -> str:
     """A tar file with one file that does not compress; the file's SHA-256."""
-    data = os.urandom(_LAYER_BYTES)
+    data = os.urandom(size)
     entry = tarfile.TarInfo("random")
     entry.size = len(data)
     with tarfile.open(path, "w") as archive:

@@ -91,3 +91,30 @@ async def test_readings_requests_and_recent_lines_are_told(platform: Platform, a
     assert {(one["method"], one["path"], one["status"]) for one in requests} == {("GET", "/", 200)}
     assert 0 < len(lines) <= 200
     assert [int(line) for line in lines] == list(range(int(lines[0]), int(lines[0]) + len(lines)))
+
+
+async def test_the_past_of_a_service_and_of_its_node_is_told(platform: Platform, api: Api) -> None:
+    service = await put_service(api, "remembered")
+    ended = await deploy_site(api, service, await pack_site("remembered", command=_COUNT))
+    assert ended.status == "Healthy", ended.reason
+    headers = {"Authorization": f"Bearer {platform.token}"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+
+        async def fetch(path: str) -> Any:
+            async with session.get(f"{platform.api_url}{path}?step=10") as answer:
+                assert answer.status == 200
+                return await answer.json()
+
+        async with asyncio.timeout(60):
+            while True:
+                past = await fetch(f"/v1/services/{service.id}/metrics")
+                points = [point for replica in past["replicas"] for point in replica["points"]]
+                if any(point["cpu_millis"] for point in points):
+                    break
+                await asyncio.sleep(1)
+        node = await fetch(f"/v1/nodes/{platform.node_id}/metrics")
+
+    assert past["unreachable"] == node["unreachable"] == []
+    assert any(point["memory_bytes"] for point in points)
+    assert any(point["network_received_bytes_per_second"] is not None for point in points)
+    assert any(point["cpu_millis"] for point in node["points"])

@@ -1,0 +1,29 @@
+"""Consoles that are dropped in every ugly way leave nothing behind; row 7b of `benchmarks/` drops a thousand."""
+
+from __future__ import annotations
+
+import aiohttp
+import pytest
+
+from tests.consoles import Place
+from tests.e2e.platform import Platform, deploy_site, pack_site, put_service
+from tests.ugly_consoles import WAYS, await_traces, open_and_drop, read_traces, settle_down
+
+pytestmark = pytest.mark.timeout(300)
+
+_ROUNDS = 4
+
+
+async def test_consoles_dropped_in_every_way_leave_no_process_no_exec_and_no_descriptor(platform: Platform) -> None:
+    async with platform.api() as api:
+        service = await put_service(api, "dropped")
+        deployment = await deploy_site(api, service, await pack_site("hello"))
+        assert deployment.status == "Healthy", deployment.reason
+    place = Place(platform.api_url, platform.token, service.id)
+    (container,) = await platform.containers(service_id=service.id)
+    async with aiohttp.ClientSession() as http:
+        await settle_down(http, place)
+        before = await read_traces(platform, container)
+        await open_and_drop(http, place, count=_ROUNDS * len(WAYS))
+        await settle_down(http, place)
+        await await_traces(platform, container, before=before, spare_files=3)
