@@ -84,10 +84,12 @@ class Platform:
         return pid
 
     async def await_back(self, program: str, killed: int) -> None:
-        """Wait until another process of that program runs."""
+        """Wait until another process of that program runs and answers on its port."""
+        ports = {"controld": self.ports.api, "agent": self.ports.agent, "haproxy": self.ports.http}
 
         async def is_back() -> bool:
-            return await asyncio.to_thread(self.pid, program) not in {0, killed}
+            pid = await asyncio.to_thread(self.pid, program)
+            return pid not in {0, killed} and await is_listening(ports[program])
 
         await eventually(is_back, seconds=30)
 
@@ -122,6 +124,16 @@ async def eventually(condition: Callable[[], Awaitable[bool]], *, seconds: float
             if await condition():
                 return
             await asyncio.sleep(0.05)
+
+
+async def is_listening(port: int) -> bool:
+    """Whether a connection to this port of loopback is taken."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 def docker(*arguments: str) -> str:

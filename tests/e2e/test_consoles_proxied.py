@@ -12,6 +12,7 @@ import pytest
 from tests.consoles import Seat, ask_ticket
 from tests.controld.app import App
 from tests.controld.console_world import World, open_world
+from tests.e2e.platform import is_listening
 from tests.haproxy import free_port
 from tests.waiting import eventually
 
@@ -40,7 +41,7 @@ async def world(pinging_app: App, tmp_path: Path) -> AsyncIterator[World]:
         config.write_text(_CONFIG.format(cut=_CUT_SECONDS, port=port, upstream=upstream))
         proxy = await asyncio.create_subprocess_exec("haproxy", "-db", "-f", str(config))
         try:
-            await eventually(lambda: _listens(port))
+            await eventually(lambda: is_listening(port))
             yield dataclasses.replace(made, place=dataclasses.replace(made.place, url=f"http://127.0.0.1:{port}"))
         finally:
             proxy.terminate()
@@ -62,12 +63,3 @@ async def test_a_silent_console_outlives_the_proxys_patience(world: World) -> No
         await seat.say(type="close")
         assert (await seat.until_over())[-1] == {"type": "exit", "code": 129}
         assert websocket.close_code == 1000
-
-
-async def _listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True
