@@ -166,7 +166,8 @@ def _query_parameters(route: Route, schema_of: _Schemas) -> Iterable[dict[str, A
     schema = schema_of.opened(route.query)
     required = schema.get("required", [])
     for name, field in schema.get("properties", {}).items():
-        yield {"name": name, "in": "query", "required": name in required, "schema": field}
+        told = {"description": field["description"]} if "description" in field else {}
+        yield {"name": name, "in": "query", "required": name in required, **told, "schema": field}
 
 
 def _responses(surface: Surface, route: Route, *, path: str, schema_of: _Schemas) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Annotated, Final, TypeVar
 
 import msgspec
 
-from controld.api.v1.shapes_log import LineFormat, WordQuery, read_moment
+from controld.api.v1.moments import read_moment
+from controld.api.v1.shapes_log import LineFormat, WordQuery
 from controld.core.kept_logs import KeptQuery
 from controld.model.caller import Caller
 from controld.model.deployment import LogLine

@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from controld.api.v1.moments import Moment, read_moment
 from controld.model.observed import NodePast, ServicePast
 from wire.agent.history import Point
 from wire.base import Lenient
@@ -22,12 +23,12 @@ class HistoryQuery(Lenient, frozen=True):
     week. Absent `since` with a `step`: the last hour.
     """
 
-    since: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None = None
+    since: Moment = None
     step: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
 
     def resolve(self, now: dt.datetime) -> tuple[dt.datetime, int]:
-        """The moment and the width that are meant."""
-        return self.since or now - _HOUR, self.step or 10
+        """The moment and the width that are meant; raises Invalid."""
+        return read_moment("since", self.since, now) or now - _HOUR, self.step or 10
 
 
 class PointShape(Lenient, frozen=True, kw_only=True):

@@ -9,8 +9,9 @@ from typing import Annotated, Final
 
 import msgspec
 
+from controld.api.v1.moments import Moment, read_moment
 from controld.model.observed import LogText
-from controld.rules.moments import parse_moment, render_moment
+from controld.rules.moments import render_moment
 from kit.faults import Invalid
 from kit.text_filter import MOST_CHARACTERS
 from wire.agent.logs import LogQuery
@@ -31,10 +32,10 @@ class LineFormat(enum.Enum):
 class WordQuery(Lenient, frozen=True):
     """Which lines are asked for by moment and text."""
 
-    since: str | None = None
-    """From this moment on: RFC 3339, or so long ago, such as `15m`, `2h` or `1d`."""
-    until: str | None = None
-    """Ahead of this moment, in the same words."""
+    since: Moment = None
+    """From this moment on."""
+    until: Moment = None
+    """Ahead of this moment."""
     grep: _Words = ""
     """Only lines that hold this text."""
     grep_regex: _Words = ""
@@ -144,19 +145,6 @@ def render_record(news: LogText) -> LogRecordShape:
 def render_text(news: LogText, *, timestamps: bool) -> str:
     """One line as it was written, behind its moment where that is asked for."""
     return f"{render_moment(news.line.at)} {news.text}" if timestamps else news.text
-
-
-def read_moment(name: str, text: str | None, now: dt.datetime) -> dt.datetime | None:
-    """What the parameter of that name says; raises Invalid."""
-    if text is None:
-        return None
-    try:
-        return parse_moment(text, now)
-    except ValueError as error:
-        raise Invalid(
-            f"cannot read query: {name} is neither a moment such as 2026-11-22T08:00:00Z nor a duration such as 15m",
-            details={"field": name},
-        ) from error
 
 
 def _split_replicas(named: list[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:

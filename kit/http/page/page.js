@@ -71,8 +71,9 @@ const body = (operation, components) => {
       one.in,
       words(one.schema),
       one.required ? "required" : "optional",
+      one.description ?? "",
     ]);
-    parts.push(element("h2", "", "Parameters"), table(["name", "in", "type", ""], rows));
+    parts.push(element("h2", "", "Parameters"), table(["name", "in", "type", "", ""], rows));
   }
   for (const [type, content] of Object.entries(operation.requestBody?.content ?? {})) {
     parts.push(...shape(`Body, ${type}`, content.schema, components));

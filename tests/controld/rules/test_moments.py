@@ -25,6 +25,10 @@ NOW = dt.datetime(2026, 11, 22, 9, 30, tzinfo=dt.UTC)
         ("2026-11-22T08:00:00Z", NOW - dt.timedelta(minutes=90)),
         ("2026-11-22T09:00:00.000001+01:00", NOW - dt.timedelta(minutes=90) + dt.timedelta(microseconds=1)),
         ("2026-11-22T09:00:00 01:00", NOW - dt.timedelta(minutes=90)),
+        ("2026-11-22t08:00:00z", NOW - dt.timedelta(minutes=90)),
+        ("1970-01-01T00:00:00Z", dt.datetime(1970, 1, 1, tzinfo=dt.UTC)),
+        ("1970-01-01T00:00:00+14:00", dt.datetime(1970, 1, 1, tzinfo=dt.UTC)),
+        ("0001-01-01T00:00:00+14:00", dt.datetime(1970, 1, 1, tzinfo=dt.UTC)),
     ],
 )
 def test_a_moment_is_read_by_the_calendar_or_back_from_now(text: str, moment: dt.datetime) -> None:

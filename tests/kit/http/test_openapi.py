@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from typing import Annotated
 
 import msgspec
 
@@ -34,6 +35,7 @@ class Seen(msgspec.Struct):
 class Page(msgspec.Struct):
     project_id: str
     limit: int = 10
+    since: Annotated[str | None, msgspec.Meta(description="From then on.")] = None
 
 
 async def _handler(_: Ask) -> None:
@@ -115,6 +117,14 @@ def test_parameters_come_from_the_path_and_the_query_type() -> None:
         "rest": ("path", True, {"type": "string"}),
         "project_id": ("query", True, {"type": "string"}),
         "limit": ("query", False, {"type": "integer", "default": 10}),
+        "since": (
+            "query",
+            False,
+            {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None, "description": "From then on."},
+        ),
+    }
+    assert {one["name"]: one["description"] for one in path["parameters"] if "description" in one} == {
+        "since": "From then on."
     }
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
+
 from controld.model.role import Role
+from kit.clock import SystemClock
 from tests.controld.app import SETUP_SECRET, App, ask, bearer
 from tests.controld.deploying import Ground, make_ground
 from wire.agent.history import HostHistory, ReplicaHistory, ServiceHistory
 from wire.agent.metrics import DeviceIo, ReplicaMetrics, ServiceMetrics
 
 ADMIN = bearer(SETUP_SECRET)
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 async def deployed(app: App) -> Ground:
@@ -172,3 +176,39 @@ async def test_a_node_tells_super_admins_what_it_used_or_why_it_does_not_tell(ap
     ]
     assert (word["points"], body["unreachable"]) == ([], [])
     assert "tells no past" in word["unreachable"][0]
+
+
+async def test_since_is_a_moment_or_so_long_ago_for_services_and_nodes(app: App) -> None:
+    ground = await deployed(app)
+    node_id = ground.nodes[0]
+    nothing = ServiceHistory(step_seconds=10, fields=(), replicas=())
+    ground.app.agents.histories[node_id, ground.service.id] = nothing
+    ground.app.agents.host_histories[node_id] = HostHistory(step_seconds=10, fields=(), points=())
+    absolute = {"2026-01-01T01:00:00%2B01:00": dt.datetime(2026, 1, 1, tzinfo=dt.UTC), "1970-01-01T00:00:00Z": EPOCH}
+    back = {"5m": dt.timedelta(minutes=5), "1h30m": dt.timedelta(minutes=90)}
+    async with app.serve() as http:
+
+        async def read(path: str, since: str) -> dt.datetime:
+            status, body = await ask(http, "GET", f"{path}/metrics?since={since}", headers=ADMIN)
+            assert status == 200, body
+            return dt.datetime.fromisoformat(body["since"])
+
+        for path in (f"/v1/services/{ground.service.id}", f"/v1/nodes/{node_id}"):
+            for since, moment in absolute.items():
+                assert await read(path, since) == moment
+            for since, ago in back.items():
+                before = SystemClock().now()
+                assert before <= await read(path, since) + ago <= SystemClock().now()
+
+
+@pytest.mark.parametrize("since", ["", "yesterday", "5", "-5m", "2026-01-01", "2026-01-01T00:00:00"])
+async def test_since_that_is_neither_is_told_in_the_words_of_logs(app: App, since: str) -> None:
+    ground = await deployed(app)
+    service = f"/v1/services/{ground.service.id}"
+    async with app.serve() as http:
+        told = [
+            await ask(http, "GET", f"{path}?since={since}", headers=ADMIN)
+            for path in (f"{service}/logs", f"{service}/metrics", f"/v1/nodes/{ground.nodes[0]}/metrics")
+        ]
+    assert told[0][0] == 400
+    assert told[1:] == [told[0]] * 2
