@@ -24,6 +24,7 @@ from client.messages import Deployment, Service
 from kit.archive.pack import pack
 from scripts.local.places import Places, Ports, read_ports
 from scripts.local.supervision import Supervisor
+from tests.consoles import Place
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _BUSYBOX: Final = Path("/bin/busybox")
@@ -235,6 +236,15 @@ async def put_service(api: Api, name: str, **changes: Any) -> Service:
         "resource_limits": {"cpu_millis": 500, "memory_bytes": 64 * 1024 * 1024},
     }
     return await api.put_service(config | changes)
+
+
+async def make_place(platform: Platform, name: str) -> Place:
+    """A service of that name with one healthy replica, which has shells and programs in it."""
+    async with platform.api() as api:
+        service = await put_service(api, name)
+        deployment = await deploy_site(api, service, await pack_site("hello"))
+        assert deployment.status == "Healthy", deployment.reason
+    return Place(platform.api_url, platform.token, service.id)
 
 
 async def deploy_site(api: Api, service: Service, archive: bytes) -> Deployment:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from client.config import Login, write_login
-from tests.e2e.platform import ROOT, Platform, deploy_site, pack_site, put_service
+from tests.e2e.platform import ROOT, Platform, make_place
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -68,15 +68,8 @@ def config(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Path
     """A login where there is a service to open a console in."""
     path = tmp_path_factory.mktemp("login") / "login.json"
     write_login(path, Login(url=platform.api_url, token=platform.token))
-    asyncio.run(_deploy(platform))
+    asyncio.run(make_place(platform, "commanded"))
     return path
-
-
-async def _deploy(platform: Platform) -> None:
-    async with platform.api() as api:
-        service = await put_service(api, "commanded")
-        deployment = await deploy_site(api, service, await pack_site("hello"))
-        assert deployment.status == "Healthy", deployment.reason
 
 
 @pytest.fixture

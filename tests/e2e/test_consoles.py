@@ -13,7 +13,7 @@ import pytest
 
 from tests.agent.console_world import gone, read_marked
 from tests.consoles import Place, Seat, ask_ticket, seated, settle
-from tests.e2e.platform import Platform, deploy_site, eventually, pack_site, put_service
+from tests.e2e.platform import Platform, eventually, make_place
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -21,15 +21,7 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture(scope="module")
 def place(platform: Platform) -> Place:
     """A service with one replica."""
-    return asyncio.run(_make_place(platform))
-
-
-async def _make_place(platform: Platform) -> Place:
-    async with platform.api() as api:
-        service = await put_service(api, "shelled")
-        deployment = await deploy_site(api, service, await pack_site("hello"))
-        assert deployment.status == "Healthy", deployment.reason
-    return Place(platform.api_url, platform.token, service.id)
+    return asyncio.run(make_place(platform, "shelled"))
 
 
 @pytest.fixture

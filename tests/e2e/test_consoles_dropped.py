@@ -5,8 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from tests.consoles import Place
-from tests.e2e.platform import Platform, deploy_site, pack_site, put_service
+from tests.e2e.platform import Platform, make_place
 from tests.ugly_consoles import WAYS, await_traces, open_and_drop, read_traces, settle_down
 
 pytestmark = pytest.mark.timeout(300)
@@ -15,12 +14,8 @@ _ROUNDS = 4
 
 
 async def test_consoles_dropped_in_every_way_leave_no_process_no_exec_and_no_descriptor(platform: Platform) -> None:
-    async with platform.api() as api:
-        service = await put_service(api, "dropped")
-        deployment = await deploy_site(api, service, await pack_site("hello"))
-        assert deployment.status == "Healthy", deployment.reason
-    place = Place(platform.api_url, platform.token, service.id)
-    (container,) = await platform.containers(service_id=service.id)
+    place = await make_place(platform, "dropped")
+    (container,) = await platform.containers(service_id=place.service_id)
     async with aiohttp.ClientSession() as http:
         await settle_down(http, place)
         before = await read_traces(platform, container)

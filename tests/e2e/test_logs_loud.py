@@ -14,7 +14,7 @@ import pytest
 from client.api import Api
 from kit.http.sse_parse import EventParser
 from tests.consoles import Place
-from tests.e2e.platform import Platform, deploy_site, docker, pack_site, put_service
+from tests.e2e.platform import Platform, docker, make_place
 from tests.ugly_viewers import read_gauges
 
 pytestmark = pytest.mark.timeout(300)
@@ -31,15 +31,7 @@ _LONG_LINE_BYTES: Final = 10_000_000
 @pytest.fixture(scope="module")
 def place(platform: Platform) -> Place:
     """A service with one quiet replica."""
-    return asyncio.run(_make_place(platform))
-
-
-async def _make_place(platform: Platform) -> Place:
-    async with platform.api() as api:
-        service = await put_service(api, "loud")
-        deployment = await deploy_site(api, service, await pack_site("hello"))
-        assert deployment.status == "Healthy", deployment.reason
-    return Place(platform.api_url, platform.token, service.id)
+    return asyncio.run(make_place(platform, "loud"))
 
 
 async def test_a_line_of_ten_megabytes_is_told_whole_in_pieces(platform: Platform, place: Place) -> None:

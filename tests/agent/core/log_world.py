@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from typing import Final
 
 from agent.core.log_archive import LogArchive
 from agent.core.log_batch import LogBatch
@@ -18,6 +20,8 @@ from tests.fakes.log_archive import FakeLogArchive
 from wire.agent.logs import LogLine, LogQuery, LogRecord, decode_record
 
 SERVICE = "s-1"
+STEPS: Final = ("write", "skewed", "burst", "drop", "agent", "engine", "settle")
+"""What befalls every viewer in a trial."""
 
 
 class CountingEngine(FakeEngine):
@@ -168,3 +172,62 @@ class Viewer:
     async def drop(self) -> None:
         self._task.cancel()
         await asyncio.wait([self._task])
+
+
+class Trial:
+    """A viewer that resumes whenever it is dropped, while lines are written and whatever there is breaks.
+
+    `write` lets some replica write its next line, so many microseconds back; `query` is what the viewer asks for.
+    """
+
+    def __init__(
+        self, world: World, choose: random.Random, write: Callable[[int], Awaitable[None]], **query: object
+    ) -> None:
+        self._world = world
+        self._choose = choose
+        self._write = write
+        self._query = query
+        self._seen: list[LogLine] = []
+        self.viewer = world.watch(**query)
+
+    async def act(self, step: str) -> None:
+        """Let one of `STEPS` befall it."""
+        match step:
+            case "write":
+                await self._write(0)
+            case "skewed":
+                await self._write(self._choose.choice([1, 500, 20_000]))
+            case "burst":
+                for _ in range(self._choose.randrange(40)):
+                    await self._write(self._choose.choice([0, 0, 1]))
+            case "drop":
+                await self.resume()
+            case "agent":
+                self._world.restart_agent()
+                await self.resume()
+            case "engine":
+                await self._world.engine.reconnect()
+            case "settle":
+                await self._world.settle()
+            case _:
+                raise AssertionError(f"there is no step {step}")
+
+    async def resume(self) -> None:
+        """Drop the viewer, and watch behind the last line that it was told."""
+        await self._drop()
+        after = {"after": self._seen[-1].id} if self._seen else {}
+        self.viewer = self._world.watch(**self._query, **after)
+
+    async def end(self) -> list[str]:
+        """All lines that it was told, once everything that was written has come, and come after a resumption too."""
+        for _ in range(4):
+            await self._world.settle()
+        await self.resume()
+        for _ in range(4):
+            await self._world.settle()
+        await self._drop()
+        return [line.text for line in self._seen]
+
+    async def _drop(self) -> None:
+        await self.viewer.drop()
+        self._seen += [record for record in self.viewer.records if isinstance(record, LogLine)]

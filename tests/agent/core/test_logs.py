@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from agent.core.faults import BadCursor
 from kit.http.sse import frame
-from tests.agent.core.log_world import SERVICE, Viewer, World
+from tests.agent.core.log_world import SERVICE, STEPS, Trial, Viewer, World
 from wire.agent.logs import LinesDropped, LogLine, LogQuery
 
 
@@ -257,9 +257,7 @@ async def test_whoever_wants_events_alone_gets_those_of_the_records() -> None:
     assert b"".join(kept["n:"]).count(b"\n\n") == 30
 
 
-STEP = st.sampled_from(
-    ["write", "write", "write", "skewed", "burst", "drop", "agent", "exit", "start", "stall", "engine", "second viewer"]
-)
+STEP = st.sampled_from([*STEPS, "write", "write", "exit", "start", "stall", "second viewer"])
 
 
 @settings(max_examples=60, deadline=None)
@@ -273,11 +271,9 @@ async def _watch_through(steps: list[str], choose: random.Random) -> None:
     containers = [await world.run("r-0"), await world.run("r-1")]
     stopped: set[str] = set()
     written: dict[str, list[str]] = {each: [] for each in containers}
-    seen: list[LogLine] = []
     others: list[Viewer] = []
-    viewer = world.watch()
 
-    async def write(back_usec: int = 0) -> None:
+    async def write(back_usec: int) -> None:
         alive = [each for each in containers if each not in stopped]
         if alive:
             container = choose.choice(alive)
@@ -289,12 +285,6 @@ async def _watch_through(steps: list[str], choose: random.Random) -> None:
         for _ in range(choose.choice([0, 0, 1, 3])):
             await write(choose.choice([0, 0, 1]))
 
-    async def resume() -> None:
-        nonlocal viewer
-        await viewer.drop()
-        seen.extend(record for record in viewer.records if isinstance(record, LogLine))
-        viewer = world.watch(after=seen[-1].id) if seen else world.watch()
-
     async def start() -> None:
         if stopped and choose.random() < 0.7:
             back = min(stopped)
@@ -305,20 +295,10 @@ async def _watch_through(steps: list[str], choose: random.Random) -> None:
             containers.append(made)
             written[made] = []
 
+    trial = Trial(world, choose, write)
+
     async def act(step: str) -> None:
         match step:
-            case "write":
-                await write()
-            case "skewed":
-                await write(choose.choice([1, 500, 20_000]))
-            case "burst":
-                for _ in range(choose.randrange(40)):
-                    await write(choose.choice([0, 0, 1]))
-            case "drop":
-                await resume()
-            case "agent":
-                world.restart_agent()
-                await resume()
             case "exit":
                 if alive := [each for each in containers if each not in stopped]:
                     stopped.add(alive[0])
@@ -326,11 +306,11 @@ async def _watch_through(steps: list[str], choose: random.Random) -> None:
             case "start":
                 await start()
             case "stall":
-                viewer.open.clear() if viewer.open.is_set() else viewer.open.set()
-            case "engine":
-                await world.engine.reconnect()
-            case _:
+                trial.viewer.open.clear() if trial.viewer.open.is_set() else trial.viewer.open.set()
+            case "second viewer":
                 others.append(world.watch())
+            case _:
+                await trial.act(step)
 
     world.engine.meddle = meddle
     for step in steps:
@@ -338,21 +318,14 @@ async def _watch_through(steps: list[str], choose: random.Random) -> None:
         if choose.random() < 0.6:
             await world.settle()
     world.engine.meddle = None
-    viewer.open.set()
-    for _ in range(4):
-        await world.settle()
-    await resume()
-    for _ in range(4):
-        await world.settle()
-    await viewer.drop()
-    seen.extend(record for record in viewer.records if isinstance(record, LogLine))
+    trial.viewer.open.set()
+    told = await trial.end()
     for other in others:
         await other.drop()
     await world.settle()
 
-    texts = [line.text for line in seen]
     for container, lines in written.items():
         prefix = f"{containers.index(container)}:"
-        assert [text for text in texts if text.startswith(prefix)] == lines
+        assert [text for text in told if text.startswith(prefix)] == lines
     assert world.engine.following == 0
     await world.tasks.close()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.faults import Invalid
-from tests.agent.core.log_world import SERVICE, World
+from tests.agent.core.log_world import SERVICE, STEPS, Trial, World
 from wire.agent.logs import LogLine, LogPlace, LogQuery
 
 
@@ -105,7 +105,7 @@ async def test_an_expression_that_is_none_is_refused(world: World) -> None:
         world.logs.check(LogQuery(service_id=SERVICE, grep_regex="("))
 
 
-STEP = st.sampled_from(["write", "write", "skewed", "burst", "drop", "drop", "agent", "engine", "settle"])
+STEP = st.sampled_from([*STEPS, "write", "drop"])
 NARROWED = st.sampled_from(
     [{"grep": "!"}, {"grep_regex": "[!]$"}, {"replica_ids": ("r-0",)}, {"replica_indices": (1,), "grep": "!"}]
 )
@@ -123,53 +123,23 @@ async def _watch_through(steps: list[str], query: dict[str, object], choose: ran
     world = World()
     containers = [await world.run(f"r-{n}", index=n) for n in range(3)]
     written: list[list[str]] = [[], [], []]
-    seen: list[LogLine] = []
-    viewer = world.watch(**query)
 
-    async def write(back_usec: int = 0) -> None:
+    async def write(back_usec: int) -> None:
         number = choose.randrange(3)
         text = f"{number}:{len(written[number])}{choose.choice(['!', '', ''])}"
         written[number].append(text)
         await world.write(containers[number], text, back_usec=back_usec)
 
-    async def resume() -> None:
-        nonlocal viewer
-        await viewer.drop()
-        seen.extend(record for record in viewer.records if isinstance(record, LogLine))
-        last = seen[-1].id if seen else None
-        viewer = world.watch(**query, after=last) if last else world.watch(**query)
-
+    trial = Trial(world, choose, write, **query)
     for step in steps:
-        match step:
-            case "write":
-                await write()
-            case "skewed":
-                await write(choose.choice([1, 500, 20_000]))
-            case "burst":
-                for _ in range(choose.randrange(40)):
-                    await write(choose.choice([0, 0, 1]))
-            case "drop":
-                await resume()
-            case "agent":
-                world.restart_agent()
-                await resume()
-            case "engine":
-                await world.engine.reconnect()
-            case _:
-                await world.settle()
-    for _ in range(4):
-        await world.settle()
-    await resume()
-    for _ in range(4):
-        await world.settle()
-    await viewer.drop()
-    seen.extend(record for record in viewer.records if isinstance(record, LogLine))
+        await trial.act(step)
+    told = await trial.end()
 
     ids, indices = query.get("replica_ids"), query.get("replica_indices")
     for number, lines in enumerate(written):
         asked = (ids is None and indices is None) or ids == (f"r-{number}",) or indices == (number,)
         wanted = [text for text in lines if asked and ("!" in text or "grep" not in str(query))]
-        assert [line.text for line in seen if line.text.startswith(f"{number}:")] == wanted
+        assert [text for text in told if text.startswith(f"{number}:")] == wanted
     await world.settle()
     assert world.engine.following == 0
     await world.tasks.close()
