@@ -17,6 +17,7 @@ from agent.core.log_viewer import Viewer
 from agent.model.log_archive import ArchivedLog
 from agent.model.logs import Entry, Position
 from agent.rules.log_archive import find_end, find_read, name_read
+from agent.rules.log_filter import LogFilter
 from agent.rules.retry import compute_retry_seconds
 from kit.clock import Clock
 from kit.faults import Fault
@@ -65,12 +66,15 @@ class LogSession:
         """How many containers are being followed."""
         return len(self._followers)
 
-    async def join(self, positions: dict[str, Position], *, frames: str | None = None) -> AsyncGenerator[LogBatch]:
+    async def join(
+        self, positions: dict[str, Position], *, frames: str | None = None, wanted: LogFilter | None = None
+    ) -> AsyncGenerator[LogBatch]:
         """What is behind the positions and what comes from then on, without gap or repeat; for ever.
 
-        With `frames` what comes may be there as events alone, whose ids begin with it.
+        With `frames` what comes may be there as events alone, whose ids begin with it. Of what is dropped, that which
+        `wanted` keeps is counted.
         """
-        viewer = Viewer(positions, most_bytes=self._viewer_bytes, frames=frames)
+        viewer = Viewer(positions, most_bytes=self._viewer_bytes, frames=frames, wanted=wanted)
         self._viewers.add(viewer)
         try:
             live: dict[str, Position] = {}

@@ -9,37 +9,43 @@ from collections.abc import Iterable, Mapping, Sequence
 from agent.core.log_batch import LogBatch, make_batch, make_notice
 from agent.model.logs import Entry, Position
 from agent.rules.log_cursor import SLACK_USEC, Skip, render_cursor
+from agent.rules.log_filter import LogFilter
 
 
 class Viewer:
     """Takes live batches without ever holding up who gives them.
 
-    Batches wait until `take`, up to `most_bytes`; what comes beyond that is dropped, counted, and told where it is
-    missing. `positions` is where the viewer stands while that differs from where the live stream stands. With `frames`
-    only events whose ids begin with it are wanted of a batch.
+    Batches wait until `take`, up to `most_bytes`; what comes beyond that is dropped, and what of it `wanted` keeps is
+    counted and told where it is missing. `positions` is where the viewer stands while that differs from where the live
+    stream stands. With `frames` only events whose ids begin with it are wanted of a batch.
     """
 
-    def __init__(self, positions: dict[str, Position], *, most_bytes: int, frames: str | None = None) -> None:
+    def __init__(
+        self,
+        positions: dict[str, Position],
+        *,
+        most_bytes: int,
+        frames: str | None = None,
+        wanted: LogFilter | None = None,
+    ) -> None:
         self.positions = positions
         self._most_bytes = most_bytes
         self._frames = frames
+        self._wanted = wanted
         self._skips: dict[str, Skip] = {}
         self._waiting: deque[LogBatch | int] = deque()
         self._waiting_bytes = 0
         self._early: list[tuple[LogBatch, Sequence[Entry]]] | None = []
         self._early_bytes = 0
         self._early_dropped = 0
+        self.has_overflowed = False
+        """Whether more came before `begin` than could wait."""
         self._last_id = ""
         self._arrived = asyncio.Event()
 
-    @property
-    def has_overflowed(self) -> bool:
-        """Whether more came before `begin` than could wait."""
-        return self._early_dropped > 0
-
     def restart(self) -> None:
         """Let go of what came before `begin`: the viewer is about to read it from the log."""
-        self._early, self._early_bytes, self._early_dropped = [], 0, 0
+        self._early, self._early_bytes, self._early_dropped, self.has_overflowed = [], 0, 0, False
 
     def begin(self, live: Mapping[str, Position]) -> None:
         """The viewer has had all up to its positions: what came meanwhile, and what comes from now on, waits for it.
@@ -55,8 +61,7 @@ class Viewer:
                 self._skips[container] = Skip(position)
         self._last_id = render_cursor(self.positions)
         early, self._early = self._early or [], None
-        if self._early_dropped:
-            self._drop(self._early_dropped)
+        self._drop(self._early_dropped)
         for batch, entries in early:
             self.put(batch, entries)
 
@@ -64,7 +69,8 @@ class Viewer:
         """Let the batch, made of these entries, wait for the viewer, or drop it."""
         if self._early is not None:
             if self._early_bytes + batch.size_bytes > self._most_bytes:
-                self._early_dropped += len(entries)
+                self._early_dropped += self._count(entries)
+                self.has_overflowed = True
             else:
                 self._early.append((batch, entries))
                 self._early_bytes += batch.size_bytes
@@ -77,7 +83,7 @@ class Viewer:
         if self._frames is not None:
             batch = batch.compact(self._frames)
         if self._waiting_bytes + batch.size_bytes > self._most_bytes:
-            self._drop(batch.count)
+            self._drop(self._count(entries))
             return
         self._waiting.append(batch)
         self._waiting_bytes += batch.size_bytes
@@ -116,7 +122,12 @@ class Viewer:
             del self._skips[entry.container]
         return new
 
+    def _count(self, entries: Sequence[Entry]) -> int:
+        return len(entries if self._wanted is None else self._wanted.keep(entries))
+
     def _drop(self, count: int) -> None:
+        if not count:
+            return
         if self._waiting and isinstance(self._waiting[-1], int):
             self._waiting[-1] += count
         else:

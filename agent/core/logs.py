@@ -121,7 +121,7 @@ class Logs:
             async for batch in gather(entries, positions, archived=list_logs(sources)):
                 yield batch
         if query.follow:
-            async with aclosing(self._watch(query, positions)) as batches:
+            async with aclosing(self._watch(query, positions, wanted)) as batches:
                 async for batch in batches:
                     yield batch
 
@@ -168,7 +168,9 @@ class Logs:
                     kept.extend(entry for entry in each if wanted.takes(entry))
         return list(kept)
 
-    async def _watch(self, query: LogQuery, positions: dict[str, Position]) -> AsyncGenerator[LogBatch]:
+    async def _watch(
+        self, query: LogQuery, positions: dict[str, Position], wanted: LogFilter
+    ) -> AsyncGenerator[LogBatch]:
         subject = query.job_run or query.service_id
         session = self._sessions.get(subject)
         if session is None:
@@ -179,8 +181,10 @@ class Logs:
                 clock=self._clock,
                 viewer_bytes=self._viewer_bytes,
             )
+        # Whoever asks for few lines of many gets records that are made of those alone, not what all viewers share.
+        frames, wanted_of = (None, wanted) if query.is_narrowed else (query.frames, None)
         try:
-            async with aclosing(session.join(positions, frames=None if query.is_narrowed else query.frames)) as batches:
+            async with aclosing(session.join(positions, frames=frames, wanted=wanted_of)) as batches:
                 async for batch in batches:
                     yield batch
         finally:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kit.faults import Invalid
 from tests.agent.core.log_world import SERVICE, STEPS, Trial, World
-from wire.agent.logs import LogLine, LogPlace, LogQuery
+from wire.agent.logs import LinesDropped, LogLine, LogPlace, LogQuery
 
 
 @pytest.fixture
@@ -98,6 +98,37 @@ async def test_whoever_asks_for_few_lines_of_many_hears_how_far_they_were_read(w
 
     assert len(places) == 3
     assert [line.text for line in await world.read(after=places[1].id)] == ["2", "behind"]
+
+
+@pytest.mark.parametrize("query", [{"grep": "ERROR"}, {"replica_ids": ("r-1",), "grep": "ERROR"}])
+async def test_a_stalled_viewer_is_told_how_many_of_the_lines_that_it_asked_for_it_misses(
+    query: dict[str, object],
+) -> None:
+    world = World(viewer_bytes=20_000)
+    containers = [await world.run("r-1"), await world.run("r-2", index=1)]
+    stalled, idle = world.watch(**query), world.watch(grep="last")
+    await world.settle()
+    await world.write(containers[0], "ERROR first")
+    await world.settle()
+    for viewer in (stalled, idle):
+        viewer.open.clear()
+    for number in range(200):
+        await world.write(containers[number % 2], f"{'ERROR' if number % 4 < 2 else 'info'} {number:0200}")
+        await world.settle()
+    for viewer in (stalled, idle):
+        viewer.open.set()
+    await world.settle()
+    await world.write(containers[0], "ERROR last")
+    await world.settle()
+    dropped = [record.count for record in stalled.records if isinstance(record, LinesDropped)]
+    await world.tasks.close()
+
+    asked = [number for number in range(200) if number % 4 == 0 or ("replica_ids" not in query and number % 4 == 1)]
+    assert len(dropped) == 1
+    assert len(stalled.texts) + dropped[0] == len(asked) + 2
+    assert stalled.texts[-1] == "ERROR last"
+    assert idle.texts == ["ERROR last"]
+    assert [record for record in idle.records if isinstance(record, LinesDropped)] == []
 
 
 async def test_an_expression_that_is_none_is_refused(world: World) -> None:
