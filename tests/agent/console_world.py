@@ -110,6 +110,16 @@ async def enter(
     return session, viewer
 
 
+async def settled(viewer: KeepingViewer) -> int:
+    """How many bytes the viewer has been shown, once no more come for half a second."""
+    async with asyncio.timeout(20):
+        shown = -1
+        while shown != len(viewer.shown):
+            shown = len(viewer.shown)
+            await asyncio.sleep(0.5)
+    return shown
+
+
 async def end_of(session: ConsoleSession) -> ConsoleEnded:
     """How the console ended, once nothing of it is left."""
     await asyncio.wait_for(session.over.wait(), 10)
@@ -129,6 +139,14 @@ def read_marked(console_id: str) -> list[int]:
                 found.append(int(entry.name))
         except OSError:
             continue
+    return found
+
+
+async def await_marked(console_id: str, *, count: int, seconds: float = 20) -> list[int]:
+    """Those processes, once there are so many; fewer when they do not come in time."""
+    deadline = time.monotonic() + seconds
+    while len(found := read_marked(console_id)) < count and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
     return found
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.agent.console_world import gone, read_marked
+from tests.agent.console_world import await_marked, gone, read_marked
 from tests.consoles import Place, Seat, ask_ticket, seated, settle
 from tests.e2e.platform import Platform, eventually, make_place
 
@@ -62,7 +62,7 @@ async def test_a_client_that_closes_ends_everything_it_started_at_once(
         await settle(seat)
         await seat.type("busybox setsid busybox sleep 1000 & busybox yes\n")
         await seat.until(rb"y\r\ny\r\n")
-        started = read_marked(seat.session_id)
+        started = await await_marked(seat.session_id, count=3)
         assert len(started) >= 3
         if way == "frame":
             await seat.say(type="close")
@@ -166,8 +166,7 @@ async def test_a_killed_agents_next_start_ends_what_its_consoles_left(
     async with seated(http, place) as seat:
         await settle(seat)
         await seat.type("busybox setsid busybox sleep 1000 & busybox sleep 1000\n")
-        await asyncio.sleep(0.5)
-        left = read_marked(seat.session_id)
+        left = await await_marked(seat.session_id, count=3)
         assert len(left) >= 3
         killed = await platform.kill("agent")
         frames = await seat.until_over()

@@ -139,10 +139,10 @@ async def test_a_run_that_takes_too_long_is_ended_and_leaves_no_container(
     platform: Platform, api: Api, busybox_image: str
 ) -> None:
     script = "trap '' TERM; echo stubborn; while true; do sleep 100; done"
-    job = await _put(api, busybox_image, script, name="late", timeout_seconds=1)
+    job = await _put(api, busybox_image, script, name="late", timeout_seconds=3)
     done = await _end(api, await api.run_job(job.id))
     assert (done.status, done.exit_code) == ("failed", 137)
-    assert done.reason == "it was ended: it ran longer than its timeout of 1 seconds"
+    assert done.reason == "it was ended: it ran longer than its timeout of 3 seconds"
     assert await _log(api, done) == ["stubborn"]
     await _await_no_container(platform, job)
 

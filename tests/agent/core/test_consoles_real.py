@@ -27,6 +27,7 @@ from tests.agent.console_world import (
     list_records,
     make_consoles,
     read_marked,
+    settled,
     sit_down,
 )
 from tests.fixtures.engine import SpecMaker
@@ -74,8 +75,9 @@ async def test_the_shells_own_end_is_told_with_its_code_and_nothing_is_kept(cons
     assert viewer.ended is not None
     assert (viewer.ended.how, viewer.ended.exit_code) == ("exited", 7)
     session.detach(viewer)
-    await asyncio.sleep(0.1)
-    assert list_records(tmp_path / "consoles") == []
+    async with asyncio.timeout(10):
+        while list_records(tmp_path / "consoles"):
+            await asyncio.sleep(0.02)
 
 
 async def test_a_console_ends_with_its_container(consoles: Consoles, real_engine: DockerEngine, container: str) -> None:
@@ -144,15 +146,16 @@ async def test_who_comes_back_is_shown_what_was_missed_and_the_former_is_told(co
 
 
 async def test_a_console_that_nobody_comes_back_to_ends_after_its_grace(consoles: Consoles) -> None:
-    session, viewer = await enter(consoles, "c-1", begin(grace_seconds=0.5))
+    session, viewer = await enter(consoles, "c-1", begin(grace_seconds=2))
     session.detach(viewer)
     await asyncio.sleep(0.2)
     assert not session.over.is_set()
 
     assert (await end_of(session)).how == "abandoned"
-    await asyncio.sleep(0.2)
     with pytest.raises(ConsoleGone):
-        consoles.find("c-1")
+        async with asyncio.timeout(10):
+            while consoles.find("c-1"):
+                await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize(
@@ -182,20 +185,19 @@ async def test_a_viewer_that_takes_nothing_holds_the_shell_back(consoles: Consol
     session, viewer = await enter(consoles, "c-1")
     viewer.is_full = True
     session.write(viewer, b"yes 0123456789012345678901234567890123456789\n")
-    await asyncio.sleep(1)
-    held = len(viewer.shown)
-    await asyncio.sleep(0.5)
-    assert len(viewer.shown) == held < 256 * 1024
+    held = await settled(viewer)
+    assert held < 256 * 1024
 
     viewer.make_room()
-    await asyncio.sleep(0.3)
-    assert len(viewer.shown) > held
+    async with asyncio.timeout(10):
+        while len(viewer.shown) == held:
+            await asyncio.sleep(0.02)
 
 
 async def test_a_paste_of_a_megabyte_arrives_whole(consoles: Consoles) -> None:
     session, viewer = await enter(consoles, "c-1")
-    session.write(viewer, b"stty raw; head -c 1000000 | md5sum; stty -raw\n")
-    await asyncio.sleep(0.3)
+    session.write(viewer, b"stty raw; echo g''o; head -c 1000000 | md5sum; stty -raw\n")
+    await viewer.until(rb"go")
     pasted = os.urandom(500_000).hex().encode()
     session.write(viewer, pasted)
     await viewer.until(hashlib.md5(pasted, usedforsecurity=False).hexdigest().encode())
@@ -222,9 +224,7 @@ async def test_a_console_without_a_terminal_is_held_back_and_leaves_nothing(cons
     viewer.is_full = True
     session.write(viewer, b"setsid sleep 1001 & exec yes 0123456789012345678901234567890123456789\n")
     await viewer.until(rb"0123456789\n")
-    held = len(viewer.shown)
-    await asyncio.sleep(0.3)
-    assert len(viewer.shown) == held
+    await settled(viewer)
     viewer.make_room()
     await viewer.until(rb"(?:[0-9]{40}\n){10000}")
 
@@ -295,13 +295,13 @@ async def test_what_a_killed_agent_left_ends_at_the_next_start(
         from pathlib import Path
         from agent.host.docker.engine import DockerEngine
         from kit.clock import SystemClock
-        from tests.agent.console_world import enter, make_consoles
+        from tests.agent.console_world import await_marked, enter, make_consoles
 
         async def main():
             engine = DockerEngine(Path("/var/run/docker.sock"), {engine_node_id!r}, clock=SystemClock())
             session, viewer = await enter(make_consoles(engine, Path({str(tmp_path)!r})), "c-left")
             session.write(viewer, b"setsid sleep 1000 & sleep 1000\\n")
-            await asyncio.sleep(0.3)
+            await await_marked("c-left", count=3)
             os.kill(os.getpid(), signal.SIGKILL)
 
         asyncio.run(main())

@@ -42,7 +42,7 @@ async def test_a_call_that_hangs_ends_at_its_deadline_and_any_number_of_others_g
 ) -> None:
     socket.answers["/_ping"] = ping
     stuck = [
-        asyncio.ensure_future(session.call("GET", "/containers/x/json", doing="look", timeout_seconds=1))
+        asyncio.ensure_future(session.call("GET", "/containers/x/json", doing="look", timeout_seconds=3))
         for _ in range(50)
     ]
     assert [await session.call("GET", "/_ping", doing="ping") for _ in range(5)] == ["OK"] * 5
