@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -187,13 +187,6 @@ async def who(haproxy: RunningHaproxy, host: str) -> str:
     """The name of the upstream that answers for a host, or the status when none does."""
     status, body, _ = await get(haproxy, host)
     return str(json.loads(body)["name"]) if status == 200 else str(status)
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
-    """Wait until it holds; TimeoutError when it does not within the deadline."""
-    async with asyncio.timeout(seconds):
-        while not await holds():  # noqa: ASYNC110 - another process is waited for, which sets no event of ours
-            await asyncio.sleep(0.02)
 
 
 def state(*routes: Route) -> IngressState:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import datetime as dt
 import socket
@@ -219,16 +218,3 @@ async def node_side(
         await server.stop(1.0)
         await tasks.close()
         await server_tasks.close()
-
-
-async def until(condition: object, *, seconds: float = 10.0) -> None:
-    """Wait until the condition (a function, async or not) holds."""
-    assert callable(condition)
-    async with asyncio.timeout(seconds):
-        while True:
-            held = condition()
-            if asyncio.iscoroutine(held):
-                held = await held
-            if held:
-                return
-            await asyncio.sleep(0.02)

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from tests.consoles import Place, ask_ticket, seated
-from tests.e2e.platform import Platform, docker, eventually
+from tests.e2e.platform import Platform, docker
+from tests.waiting import eventually
 
 Way = Callable[[aiohttp.ClientSession, Place], Awaitable[None]]
 

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from tests.consoles import Place
-from tests.e2e.platform import Platform, eventually
+from tests.e2e.platform import Platform
+from tests.waiting import eventually
 
 _RESET: Final = struct.pack("ii", 1, 0)
 

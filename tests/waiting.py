@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 
-async def eventually(look: Callable[[], Awaitable[T]], *, met: Callable[[T], bool] = bool, seconds: float = 20) -> T:
-    """What `look` gives once `met` holds for it; TimeoutError when it does not in time."""
-    async with asyncio.timeout(seconds):
-        while True:
-            seen = await look()
-            if met(seen):
-                return seen
-            await asyncio.sleep(0.05)
+@overload
+async def eventually(
+    look: Callable[[], Awaitable[T]], *, met: Callable[[T], object] = bool, seconds: float = 30
+) -> T: ...
+
+
+@overload
+async def eventually(look: Callable[[], T], *, met: Callable[[T], object] = bool, seconds: float = 30) -> T: ...
+
+
+async def eventually(look: Callable[[], Any], *, met: Callable[[Any], object] = bool, seconds: float = 30) -> Any:
+    """What `look` gives once `met` holds for it; TimeoutError with what it gave last when it does not in time."""
+    seen: Any = None
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                seen = look()
+                if inspect.isawaitable(seen):
+                    seen = await seen
+                if met(seen):
+                    return seen
+                await asyncio.sleep(0.02)
+    except TimeoutError as error:
+        raise TimeoutError(f"not met within {seconds} s, last seen: {seen!r}") from error

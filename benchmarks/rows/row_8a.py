@@ -10,7 +10,8 @@ from typing import Final
 
 from benchmarks.harness import Effort, Finding, Row, interleave
 from benchmarks.platforms import local_image, running_platform
-from tests.e2e.platform import Platform, await_end, docker, eventually, host_of, put_service
+from tests.e2e.platform import Platform, await_end, docker, host_of, put_service
+from tests.waiting import eventually
 
 _PORT: Final = 8080
 _LIMIT_SECONDS: Final = 60.0

@@ -16,7 +16,8 @@ from benchmarks.measure import LOAD_CORE, process, read_cpu_seconds, read_rss_by
 from benchmarks.platforms import local_image, running_platform
 from benchmarks.sweeps import find_engine
 from client.api import Api
-from tests.e2e.platform import Platform, await_end, docker, eventually, put_service
+from tests.e2e.platform import Platform, await_end, docker, put_service
+from tests.waiting import eventually
 
 _SERVICES: Final = 10
 _REPLICAS: Final = 10

@@ -13,6 +13,7 @@ from agent.host.console_files import ConsoleFiles
 from agent.host.docker.engine import DockerEngine
 from agent.host.processes import ProcessTable
 from kit.clock import SystemClock
+from tests.waiting import eventually
 from wire.agent.consoles import ConsoleBegin, ConsoleEnded
 
 PROC = Path("/proc")
@@ -142,12 +143,9 @@ def read_marked(console_id: str) -> list[int]:
     return found
 
 
-async def await_marked(console_id: str, *, count: int, seconds: float = 20) -> list[int]:
-    """Those processes, once there are so many; fewer when they do not come in time."""
-    deadline = time.monotonic() + seconds
-    while len(found := read_marked(console_id)) < count and time.monotonic() < deadline:
-        await asyncio.sleep(0.02)
-    return found
+async def await_marked(console_id: str, *, count: int) -> list[int]:
+    """Those processes, once there are so many."""
+    return await eventually(lambda: read_marked(console_id), met=lambda found: len(found) >= count)
 
 
 def find_commands(pattern: bytes) -> list[int]:

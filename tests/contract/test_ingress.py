@@ -13,7 +13,8 @@ from agent.core.ports import Ingress
 from agent.model.ingress import Route, Server, ServerState
 from agent.rules.tcp_ports import name_tcp_route
 from tests.fakes.ingress import FakeIngress
-from tests.haproxy import eventually, free_port, running_haproxy, state, upstreams
+from tests.haproxy import free_port, running_haproxy, state, upstreams
+from tests.waiting import eventually
 
 
 @dataclass

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from kit.archive.pack import pack
 from scripts.local.places import Places, Ports, read_ports
 from scripts.local.supervision import Supervisor
 from tests.consoles import Place
+from tests.waiting import eventually
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _BUSYBOX: Final = Path("/bin/busybox")
@@ -116,15 +117,6 @@ class Platform:
                 listed = docker("inspect", "-f", "{{.Id}} {{.State.StartedAt}} {{.RestartCount}}", *ids)
                 return {one: (started, int(count)) for one, started, count in map(str.split, listed.splitlines())}
         return {}
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], *, seconds: float) -> None:
-    """Wait until the condition holds; TimeoutError when it does not in time."""
-    async with asyncio.timeout(seconds):
-        while True:
-            if await condition():
-                return
-            await asyncio.sleep(0.05)
 
 
 async def is_listening(port: int) -> bool:

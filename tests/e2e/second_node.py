@@ -13,8 +13,9 @@ from pathlib import Path
 
 from client.api import Api
 from client.messages import Node
-from tests.e2e.platform import ROOT, Platform, eventually
+from tests.e2e.platform import ROOT, Platform
 from tests.haproxy import free_port
+from tests.waiting import eventually
 
 
 class SecondNode:

@@ -13,7 +13,8 @@ import pytest
 
 from tests.agent.console_world import await_marked, gone, read_marked
 from tests.consoles import Place, Seat, ask_ticket, seated, settle
-from tests.e2e.platform import Platform, eventually, make_place
+from tests.e2e.platform import Platform, make_place
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -18,20 +18,12 @@ from agent.host.haproxy.runtime import RuntimeSocket
 from client.api import Api
 from client.messages import Domain, Service
 from tests.certificates import browser, fetch_certificate, shown_serial
-from tests.e2e.platform import (
-    Platform,
-    deploy_site,
-    eventually,
-    open_platform,
-    pack_site,
-    put_service,
-    run_down,
-    run_up,
-)
+from tests.e2e.platform import Platform, deploy_site, open_platform, pack_site, put_service, run_down, run_up
 from tests.e2e.second_node import second_node
 from tests.e2e.test_command import moorage
 from tests.fixtures.network import find_free_port
 from tests.pebble import BLOCKED, launched_names, launched_pebble
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(600)
 

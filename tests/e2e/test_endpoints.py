@@ -12,7 +12,8 @@ import pytest
 from client.api import Api
 from client.faults import Refused
 from client.messages import Service
-from tests.e2e.platform import Platform, await_end, begin_deployment, deploy_site, eventually, pack_site, put_service
+from tests.e2e.platform import Platform, await_end, begin_deployment, deploy_site, pack_site, put_service
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -12,12 +12,12 @@ from tests.e2e.platform import (
     await_end,
     begin_deployment,
     deploy_site,
-    eventually,
     host_of,
     pack_site,
     put_service,
     steady_load,
 )
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
 

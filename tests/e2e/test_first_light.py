@@ -16,7 +16,6 @@ from tests.e2e.platform import (
     begin_deployment,
     deploy_site,
     docker,
-    eventually,
     host_of,
     open_platform,
     pack_site,
@@ -25,6 +24,7 @@ from tests.e2e.platform import (
     run_up,
     steady_load,
 )
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
 

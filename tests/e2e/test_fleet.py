@@ -21,7 +21,6 @@ from tests.e2e.platform import (
     begin_deployment,
     deploy_site,
     docker,
-    eventually,
     host_of,
     open_platform,
     pack_site,
@@ -31,6 +30,7 @@ from tests.e2e.platform import (
     steady_load,
 )
 from tests.e2e.second_node import SecondNode, second_node
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -12,17 +12,9 @@ import pytest
 
 from client.api import Api
 from client.messages import Deployment, Service
-from tests.e2e.platform import (
-    Platform,
-    await_end,
-    docker,
-    eventually,
-    git_authorities,
-    host_of,
-    put_service,
-    write_site,
-)
+from tests.e2e.platform import Platform, await_end, docker, git_authorities, host_of, put_service, write_site
 from tests.git_hosts import LOGIN, HttpsHost, Repository, SshHost
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
 

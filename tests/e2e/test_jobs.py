@@ -12,9 +12,9 @@ import pytest
 
 from client.api import Api
 from client.messages import Job, JobRun
-from tests.e2e.platform import Platform, docker, eventually
+from tests.e2e.platform import Platform, docker
 from tests.e2e.test_command import moorage
-from tests.waiting import eventually as await_met
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -40,7 +40,7 @@ async def _until(api: Api, run: JobRun, *statuses: str, seconds: float = 90) -> 
     async def look() -> JobRun:
         return await api.get_job_run(run.job_id, run.id)
 
-    return await await_met(look, met=lambda seen: seen.status in statuses, seconds=seconds)
+    return await eventually(look, met=lambda seen: seen.status in statuses, seconds=seconds)
 
 
 async def _end(api: Api, run: JobRun) -> JobRun:

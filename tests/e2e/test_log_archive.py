@@ -12,7 +12,8 @@ from client.api import Api
 from client.messages import Service
 from kit.http.sse_parse import Event
 from kit.tasks import Tasks
-from tests.e2e.platform import Platform, deploy_site, eventually, pack_site, put_service
+from tests.e2e.platform import Platform, deploy_site, pack_site, put_service
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
 

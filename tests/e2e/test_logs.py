@@ -19,9 +19,10 @@ from client.__main__ import EXIT_INTERRUPTED
 from client.api import Api
 from client.messages import Service
 from kit.http.sse_parse import Event, EventParser
-from tests.e2e.platform import ROOT, Platform, deploy_site, docker, eventually, pack_site, put_service
+from tests.e2e.platform import ROOT, Platform, deploy_site, docker, pack_site, put_service
 from tests.e2e.second_node import second_node
 from tests.e2e.test_command import moorage
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
 

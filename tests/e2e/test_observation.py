@@ -11,7 +11,8 @@ import pytest
 
 from client.api import Api
 from kit.http.sse_parse import Event
-from tests.e2e.platform import Platform, deploy_site, eventually, host_of, pack_site, put_service
+from tests.e2e.platform import Platform, deploy_site, host_of, pack_site, put_service
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -14,7 +14,8 @@ import aiohttp
 import pytest
 import zstandard
 
-from tests.e2e.platform import Platform, eventually, write_site
+from tests.e2e.platform import Platform, write_site
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
 

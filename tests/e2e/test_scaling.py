@@ -13,8 +13,9 @@ import pytest
 
 from client.api import Api
 from client.messages import Service, Workload
-from tests.e2e.platform import Load, Platform, deploy_site, eventually, host_of, pack_site, put_service, steady_load
+from tests.e2e.platform import Load, Platform, deploy_site, host_of, pack_site, put_service, steady_load
 from tests.e2e.second_node import second_node
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(400)
 

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,6 +22,7 @@ from kit.http.surface import Surface
 from kit.tasks import Tasks
 from tests.fixtures.engine import SpecMaker
 from tests.serving import running, session_to
+from tests.waiting import eventually
 from wire.agent.logs import LinesDropped, LogLine, LogRecord, decode_record
 
 
@@ -87,14 +88,6 @@ async def bench(real_engine: DockerEngine) -> AsyncIterator[Bench]:
     async with running(surface) as server, session_to(server) as session:
         yield Bench(real_engine, logs, session, port=server.port)
     await tasks.close()
-
-
-async def until(holds: Callable[[], bool], *, seconds: float = 20.0) -> None:
-    async with asyncio.timeout(seconds):
-        while True:
-            if holds():
-                return
-            await asyncio.sleep(0.02)
 
 
 def texts(records: list[LogRecord]) -> list[str]:
@@ -181,7 +174,7 @@ async def test_twenty_viewers_dropped_in_ugly_ways_share_a_follower_and_leave_no
         sockets.append((reader, writer))
     for reader, _ in sockets:
         await asyncio.wait_for(reader.readuntil(b"tick"), 20)
-    await until(lambda: bench.logs.viewers == 20)
+    await eventually(lambda: bench.logs.viewers == 20)
     followers = bench.logs.followers
     for number, (_, writer) in enumerate(sockets):
         raw = writer.get_extra_info("socket")
@@ -191,8 +184,8 @@ async def test_twenty_viewers_dropped_in_ugly_ways_share_a_follower_and_leave_no
         if number % 3 == 1 and writer.can_write_eof():
             writer.write_eof()
         writer.transport.abort()
-    await until(lambda: bench.logs.viewers == 0)
-    await until(lambda: bench.logs.followers == 0)
+    await eventually(lambda: bench.logs.viewers == 0)
+    await eventually(lambda: bench.logs.followers == 0)
 
     assert followers == 1
 

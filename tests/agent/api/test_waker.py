@@ -15,7 +15,8 @@ from agent.core.waker import Waker
 from agent.model.ingress import IngressState
 from agent.rules.rotation import name_waker, plan_rotation
 from kit.clock import SystemClock
-from tests.haproxy import RunningHaproxy, Upstream, eventually, get, running_haproxy, state, upstreams
+from tests.haproxy import RunningHaproxy, Upstream, get, running_haproxy, state, upstreams
+from tests.waiting import eventually
 from wire.spec import NodeSpec, Route
 
 ROUTE = Route(key="svc-s1", service_id="s1", service="web", hosts=("a.test",), replicas=(), asleep=True)

@@ -32,6 +32,7 @@ from tests.agent.console_world import (
 )
 from tests.fixtures.engine import SpecMaker
 from tests.garbage import counting_garbage
+from tests.waiting import eventually
 from wire.agent.consoles import ConsoleBegin
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -75,9 +76,7 @@ async def test_the_shells_own_end_is_told_with_its_code_and_nothing_is_kept(cons
     assert viewer.ended is not None
     assert (viewer.ended.how, viewer.ended.exit_code) == ("exited", 7)
     session.detach(viewer)
-    async with asyncio.timeout(10):
-        while list_records(tmp_path / "consoles"):
-            await asyncio.sleep(0.02)
+    await eventually(lambda: list_records(tmp_path / "consoles") == [])
 
 
 async def test_a_console_ends_with_its_container(consoles: Consoles, real_engine: DockerEngine, container: str) -> None:
@@ -153,9 +152,7 @@ async def test_a_console_that_nobody_comes_back_to_ends_after_its_grace(consoles
 
     assert (await end_of(session)).how == "abandoned"
     with pytest.raises(ConsoleGone):
-        async with asyncio.timeout(10):
-            while consoles.find("c-1"):
-                await asyncio.sleep(0.02)
+        await eventually(lambda: consoles.find("c-1") is None)
 
 
 @pytest.mark.parametrize(
@@ -189,9 +186,7 @@ async def test_a_viewer_that_takes_nothing_holds_the_shell_back(consoles: Consol
     assert held < 256 * 1024
 
     viewer.make_room()
-    async with asyncio.timeout(10):
-        while len(viewer.shown) == held:
-            await asyncio.sleep(0.02)
+    await eventually(lambda: len(viewer.shown) > held)
 
 
 async def test_a_paste_of_a_megabyte_arrives_whole(consoles: Consoles) -> None:

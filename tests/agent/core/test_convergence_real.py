@@ -7,7 +7,7 @@ import contextlib
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -30,6 +30,7 @@ from agent.rules.containers import name_network
 from kit.clock import SystemClock
 from kit.tasks import Tasks
 from tests.haproxy import RunningHaproxy, running_haproxy
+from tests.waiting import eventually
 from wire.link import ReplicaReport, ReplicaState
 from wire.spec import Health, Limits, NodeSpec, Origin, Replica, Route, Wanted, compute_digest
 
@@ -71,7 +72,7 @@ class Agent:
     async def follow(self, spec: NodeSpec) -> None:
         """Give the spec and wait until the node is what it wants."""
         await self.convergence.accept(spec, compute_digest(spec))
-        await until(lambda: self.convergence.converged, what=self.convergence.reports)
+        await eventually(self.convergence.reports, met=lambda _: self.convergence.converged)
 
     def report(self, replica_id: str) -> ReplicaReport:
         """The present report of a replica."""
@@ -81,15 +82,6 @@ class Agent:
         """The container of a replica."""
         found = await self.engine.list_containers()
         return next(container for container in found if container.label(labels.REPLICA) == replica_id)
-
-
-async def until(true: Callable[[], bool], *, what: Callable[[], object], seconds: float = 25.0) -> None:
-    """Wait until it holds; the failure shows `what`."""
-    for _ in range(int(seconds / 0.05)):
-        if true():
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(what())
 
 
 @pytest.fixture
@@ -196,8 +188,8 @@ async def test_replicas_answer_through_the_proxy_and_a_killed_one_comes_back(
     before = await agent.container(one.id)
     assert before.pid is not None
     os.kill(before.pid, signal.SIGKILL)
-    await until(lambda: agent.report(one.id).restarts == 1, what=agent.convergence.reports)
-    await until(lambda: agent.convergence.converged, what=agent.convergence.reports)
+    await eventually(agent.convergence.reports, met=lambda _: agent.report(one.id).restarts == 1)
+    await eventually(agent.convergence.reports, met=lambda _: agent.convergence.converged)
     after = await agent.container(one.id)
     assert after.id == before.id
     assert after.pid != before.pid
@@ -213,7 +205,7 @@ async def test_a_new_release_takes_over_and_an_agent_comes_and_goes_without_a_fa
         await agent.close()
         again = Agent(agent.engine, agent.haproxy, node_id=engine_node_id, file=tmp_path / "spec.json")
         try:
-            await until(lambda: again.convergence.converged, what=again.convergence.reports)
+            await eventually(again.convergence.reports, met=lambda _: again.convergence.converged)
             ran = await again.container(old.id)
             await again.follow(spec_of(engine_node_id, old, new))
             assert (await again.container(old.id)).started_at == ran.started_at
@@ -235,7 +227,7 @@ async def test_a_killed_proxy_serves_again_at_once_and_the_agent_leads_it_on(
     one, two = (serve(name, engine_node_id, busybox_image) for name in ("one", "two"))
     await agent.follow(spec_of(engine_node_id, one))
     await agent.haproxy.kill()
-    await until(lambda: not agent.convergence.converged, what=agent.convergence.reports)
+    await eventually(agent.convergence.reports, met=lambda _: not agent.convergence.converged)
     await agent.haproxy.start()
     assert (await ask(agent.haproxy)) == (200, "one")
     await agent.follow(spec_of(engine_node_id, one, two))
@@ -260,7 +252,7 @@ async def test_what_cannot_run_says_why_with_its_last_lines_and_harms_no_other(
         lambda: agent.report(good.id).state is ReplicaState.HEALTHY,
         lambda: agent.report(absent.id).state is ReplicaState.FAILED,
     ):
-        await until(is_told, what=agent.convergence.reports, seconds=60)
+        await eventually(is_told, seconds=60)
 
     assert agent.report(exits.id).exit_code == 3
     assert agent.report(exits.id).last_lines[-1] == "no database"
@@ -276,6 +268,6 @@ async def test_a_container_past_its_memory_limit_is_told_as_such(
     kinds: list[str] = []
     agent.convergence.attach(notice=lambda: None, tell=lambda happening: kinds.append(happening.kind))
     await agent.convergence.accept(spec, compute_digest(spec))
-    await until(lambda: "memory limit" in str(agent.report(greedy.id).reason), what=agent.convergence.reports)
+    await eventually(agent.convergence.reports, met=lambda _: "memory limit" in str(agent.report(greedy.id).reason))
     assert agent.report(greedy.id).oom_killed
     assert "oom" in kinds

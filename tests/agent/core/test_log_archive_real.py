@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from agent.host.log_archive import DiskLogArchive
 from kit.clock import SystemClock
 from kit.tasks import Tasks
 from tests.fixtures.engine import ENGINE_SOCKET, SpecMaker
+from tests.waiting import eventually
 from wire.agent.logs import LogLine, LogQuery
 
 _UNTIL_TERM = """
@@ -93,15 +94,6 @@ async def node(
     await engine.close()
 
 
-async def until(holds: Callable[[], bool | Awaitable[bool]], *, seconds: float = 60.0) -> None:
-    async with asyncio.timeout(seconds):
-        while True:
-            found = holds()
-            if found if isinstance(found, bool) else await found:
-                return
-            await asyncio.sleep(0.02)
-
-
 def expect_whole(texts: list[str]) -> None:
     """Everything that the script wrote, in order, once: it counts, and says at its end how far it came."""
     said = int(texts[-1].removeprefix("end "))
@@ -115,9 +107,9 @@ async def test_a_container_that_writes_until_it_is_removed_loses_no_line(node: N
     container = await node.run(_UNTIL_TERM)
     seen: list[LogLine] = []
     node.watch(seen)
-    await until(lambda: len(seen) > 1000)
+    await eventually(lambda: len(seen) > 1000, seconds=60)
     await node.remove(container)
-    await until(lambda: bool(seen) and seen[-1].text.startswith("end "))
+    await eventually(lambda: bool(seen) and seen[-1].text.startswith("end "), seconds=60)
     kept = await node.read(tail=1_000_000)
 
     assert await node.engine.list_containers() == ()
@@ -134,10 +126,12 @@ async def test_a_stream_goes_from_the_old_container_to_the_new_one_without_a_gap
     old = await node.run(_UNTIL_TERM)
     seen: list[LogLine] = []
     viewer = node.watch(seen)
-    await until(lambda: len(seen) > 200)
+    await eventually(lambda: len(seen) > 200, seconds=60)
     new = await node.run("echo new; sleep 600")
     await node.remove(old)
-    await until(lambda: {"new"} < {line.text for line in seen} and any(line.text[:4] == "end " for line in seen))
+    await eventually(
+        lambda: {"new"} < {line.text for line in seen} and any(line.text[:4] == "end " for line in seen), seconds=60
+    )
     viewer.cancel()
     cut = len(seen) // 2
     resumed = await node.read(after=seen[cut].id)
@@ -152,7 +146,7 @@ async def test_an_agent_that_dies_between_archive_and_removal_does_both_again(
     node: Node, make_spec: SpecMaker, tmp_path: Path
 ) -> None:
     container = await node.run("seq 500")
-    await until(lambda: _has_ended(node))
+    await eventually(lambda: _has_ended(node), seconds=60)
     await node.archive.keep(container)
     again = Node(node.engine, tmp_path / "logs", make_spec)
     again.service = node.service
@@ -172,7 +166,7 @@ async def test_a_disk_that_is_full_stops_no_removal(
     node = Node(real_engine, small_disk, make_spec)
     for size_kb in (60, 60, 60, 600):
         container = await node.run(f"head -c {size_kb * 750} /dev/urandom | base64 -w 0")
-        await until(lambda: _has_ended(node))
+        await eventually(lambda: _has_ended(node), seconds=60)
         await node.remove(container)
         last = await node.read(tail=1_000_000)
         assert await node.engine.list_containers() == ()

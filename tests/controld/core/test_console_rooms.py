@@ -19,6 +19,7 @@ from tests.controld.consoles import make_ticket
 from tests.controld.deploying import make_node
 from tests.fakes.clock import FakeClock
 from tests.fakes.consoles import FakeConsoleAgents
+from tests.waiting import eventually
 
 TERMS = ConsoleTerms(
     at_once=3,
@@ -72,9 +73,8 @@ async def test_a_client_that_goes_while_another_console_is_ended_for_it_leaves_n
     assert len(rooms) == 0
     await rooms.enter(ticket("c-3"))
     agents.go.set()
-    async with asyncio.timeout(10):
-        while (ended := agents.shells["c-1"].ended) is None:
-            await asyncio.sleep(0.01)
+    ended = await eventually(lambda: agents.shells["c-1"].ended)
+    assert ended is not None
     assert ended.how == "evicted"
     await rooms.close()
 

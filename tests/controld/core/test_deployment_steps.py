@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
@@ -17,6 +16,7 @@ from controld.store.engine import Database
 from tests.controld.app import App
 from tests.controld.deploying import ARCHIVE, Ground, image_source, make_ground
 from tests.fakes.agents import BUILT, DIGEST
+from tests.waiting import eventually
 from wire.agent.builds import BuildAsked, PullAsked, WorkDone, WorkFailed, WorkLine
 from wire.link import ReplicaState
 from wire.spec import Wanted
@@ -193,7 +193,7 @@ async def test_one_deployment_is_advanced_by_one_at_a_time(app: App, ground: Gro
     app.agents.events = [None, BUILT]
     deployment = await ground.deploy()
     working = asyncio.ensure_future(ground.steps.advance(deployment.id))
-    await _until(lambda: bool(app.agents.asked))
+    await eventually(lambda: bool(app.agents.asked))
     assert await ground.steps.advance(deployment.id) is None
     app.agents.go.set()
     await working
@@ -294,7 +294,7 @@ async def test_a_deployment_can_be_cancelled_in_every_phase(app: App, ground: Gr
     if phase is Status.BUILDING:
         app.agents.events = [None, BUILT]
         working = asyncio.ensure_future(ground.steps.advance(deployment.id))
-        await _until(lambda: len(app.agents.asked) == 2)
+        await eventually(lambda: len(app.agents.asked) == 2)
     elif phase is Status.STARTING:
         await ground.advance(deployment)
     assert await ground.status(deployment) is phase
@@ -316,7 +316,7 @@ async def test_a_deleted_service_ends_the_build_on_its_node(app: App, ground: Gr
     app.agents.events = [None, BUILT]
     deployment = await ground.deploy()
     working = asyncio.ensure_future(ground.steps.advance(deployment.id))
-    await _until(lambda: bool(app.agents.asked))
+    await eventually(lambda: bool(app.agents.asked))
     await app.services.delete(SETUP_CALLER, ground.service.id)
     await working
     assert app.agents.cancelled == [deployment.id]
@@ -380,12 +380,6 @@ async def test_killed_at_any_moment_it_goes_on_after_the_lease(
     assert await ground.promoted() == second.id
     assert await ground.running() == [second.id]
     assert [line for line in await ground.log(second) if line.startswith("BUILDING")] == ["BUILDING one"]
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.01)
 
 
 def _built(number: int) -> WorkDone:

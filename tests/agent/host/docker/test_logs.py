@@ -16,6 +16,7 @@ from agent.model.engine import LoggedLine
 from agent.model.logs import Entry
 from kit.clock import SystemClock
 from tests.fixtures.engine import ENGINE_SOCKET, SpecMaker, each_line
+from tests.waiting import eventually
 
 
 @pytest.fixture(params=["file", "api"])
@@ -133,9 +134,7 @@ async def test_leaving_a_followed_log_closes_its_connection(engine: DockerEngine
     for log in logs:
         await log.aclose()
     assert during >= before + 9
-    async with asyncio.timeout(10):
-        while count_descriptors() > before:
-            await asyncio.sleep(0.02)
+    await eventually(lambda: count_descriptors() <= before)
 
 
 async def test_a_follower_ends_when_its_container_is_removed(engine: DockerEngine, make_spec: SpecMaker) -> None:

@@ -17,7 +17,8 @@ from agent.model.ingress import Route, Server
 from agent.model.requests import AccessEntry
 from kit.clock import SystemClock
 from tests.fakes.clock import FakeClock
-from tests.haproxy import RunningHaproxy, Upstream, eventually, get, state, who
+from tests.haproxy import RunningHaproxy, Upstream, get, state, who
+from tests.waiting import eventually
 
 LINE = (
     b'{"at_ms":1,"host":"a.test","route":"svc-1","server":"r1","method":"GET","path":"/","status":200,"bytes":1,'

@@ -16,7 +16,8 @@ from agent.core.faults import IngressUnavailable
 from agent.host.haproxy.certificates import CertificateFiles, normalise_pem, parse_crt_list, render_crt_list
 from agent.model.ingress import Certificate, IngressState, Route
 from tests.certificates import Pair, browser, make_pair, shown_serial
-from tests.haproxy import RunningHaproxy, Upstream, eventually, get, running_haproxy, upstreams, who
+from tests.haproxy import RunningHaproxy, Upstream, get, running_haproxy, upstreams, who
+from tests.waiting import eventually
 
 
 def secure(one: Upstream, certificates: dict[str, Pair | str | None], *plain: str) -> IngressState:

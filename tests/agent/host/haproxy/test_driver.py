@@ -13,7 +13,8 @@ import pytest
 
 from agent.core.faults import IngressUnavailable
 from agent.model.ingress import IngressState, Route, Server, ServerState
-from tests.haproxy import RunningHaproxy, Upstream, eventually, get, running_haproxy, state, upstreams, who
+from tests.haproxy import RunningHaproxy, Upstream, get, running_haproxy, state, upstreams, who
+from tests.waiting import eventually
 
 
 def route(*servers: Server, key: str = "svc-1", host: str = "a.test") -> Route:
@@ -50,10 +51,7 @@ class Load:
         """Wait until that many further requests were answered."""
         goal = self.total + count
 
-        async def reached() -> bool:
-            return self.total >= goal or bool(self.failures)
-
-        await eventually(reached, 30)
+        await eventually(lambda: self.total >= goal or bool(self.failures), seconds=30)
 
     async def _ask(self, *, keep: bool) -> None:
         connector = aiohttp.TCPConnector(force_close=not keep)

@@ -24,7 +24,8 @@ from agent.model.ingress import IngressState, Route, Server, ServerState
 from agent.model.requests import AccessEntry
 from kit import tls
 from kit.clock import SystemClock
-from tests.haproxy import RunningHaproxy, Upstream, eventually, get, running_haproxy, upstreams, who
+from tests.haproxy import RunningHaproxy, Upstream, get, running_haproxy, upstreams, who
+from tests.waiting import eventually
 from wire.identity import node_host, node_uri
 
 NOW = dt.datetime.now(dt.UTC)

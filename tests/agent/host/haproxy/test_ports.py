@@ -15,7 +15,8 @@ from agent.host.haproxy.ports import find_taken, list_hosts
 from agent.model.ingress import INNER_SUFFIX, IngressState, Route, Server, ServerState
 from agent.rules.tcp_ports import name_tcp_route
 from tests.agent.host.haproxy.test_identity import make_identity
-from tests.haproxy import RunningHaproxy, Upstream, eventually, free_port, running_haproxy, state, who
+from tests.haproxy import RunningHaproxy, Upstream, free_port, running_haproxy, state, who
+from tests.waiting import eventually
 from wire.identity import node_host
 from wire.spec import PEER_PORT_OFFSET
 

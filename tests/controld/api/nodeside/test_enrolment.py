@@ -21,7 +21,8 @@ from controld.store.engine import Database
 from kit import tls
 from kit.faults import Forbidden
 from tests.controld.api.nodeside.test_link import place_replica
-from tests.nodeside import NodeSide, make_agent, node_side, until
+from tests.nodeside import NodeSide, make_agent, node_side
+from tests.waiting import eventually
 from wire.control.enrolment import EnrolmentAsked, JoinToken, RenewalAsked, decode_join_token, encode_join_token
 from wire.identity import CONTROL_HOST
 
@@ -159,15 +160,15 @@ async def test_a_certificate_is_renewed_at_two_thirds_and_the_link_goes_on(side:
 
     agent.clock.offset = dt.timedelta(days=61)
     async with agent.linked() as link:
-        await until(lambda: link.standing.phase is LinkPhase.UP)
+        await eventually(lambda: link.standing.phase is LinkPhase.UP)
         second = await agent.enrolment.renew_if_due()
         assert second is not None
         assert (second.node_id, second.key_pem == first.key_pem) == (first.node_id, False)
         node = await side.nodes.get(SETUP_CALLER, first.node_id)
         assert (node.accepts(first.serial), node.accepts(second.serial)) == (True, True)
     async with agent.linked() as link:
-        await until(lambda: link.standing.phase is LinkPhase.UP)
-        await until(lambda: _is_superseded(side, first.node_id, first.serial))
+        await eventually(lambda: link.standing.phase is LinkPhase.UP)
+        await eventually(lambda: _is_superseded(side, first.node_id, first.serial))
 
 
 async def _is_superseded(side: NodeSide, node_id: str, serial: str) -> bool:
@@ -184,7 +185,7 @@ async def test_an_answer_to_a_renewal_that_is_lost_does_no_harm(side: NodeSide, 
     await side.enrolment.renew(caller, RenewalAsked(csr_pem=csr_pem))
 
     async with agent.linked() as link:
-        await until(lambda: link.standing.phase is LinkPhase.UP)
+        await eventually(lambda: link.standing.phase is LinkPhase.UP)
     agent.clock.offset = dt.timedelta(days=61)
     assert await agent.enrolment.renew_if_due() is not None
 
@@ -198,13 +199,13 @@ async def test_a_node_whose_certificate_ran_out_says_what_to_do_and_comes_back_a
     with pytest.raises(CertificateExpired, match=f"join token for node {first.node_id}"):
         await agent.enrolment.check()
     async with agent.linked() as link:
-        await until(lambda: "ran out" in (link.standing.fault or ""))
+        await eventually(lambda: "ran out" in (link.standing.fault or ""))
 
         side.clock.offset = agent.clock.offset = dt.timedelta()
         other = make_agent(tmp_path / "agent")
         second = await other.enrolment.enrol(await side.token(node_id=first.node_id), name="vm", port=7199)
 
-        await until(lambda: link.standing.phase is LinkPhase.UP)
+        await eventually(lambda: link.standing.phase is LinkPhase.UP)
     (node,) = await side.nodes.list(SETUP_CALLER)
     assert second.node_id == first.node_id
     assert (node.port, node.accepts(first.serial), node.accepts(second.serial)) == (7199, False, True)

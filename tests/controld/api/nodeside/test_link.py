@@ -16,7 +16,8 @@ from controld.model.caller import SETUP_CALLER
 from controld.model.node import NodeState
 from controld.store.engine import Database
 from kit.tasks import Tasks
-from tests.nodeside import BEAT_SECONDS, AgentSide, NodeSide, make_agent, node_side, until
+from tests.nodeside import BEAT_SECONDS, AgentSide, NodeSide, make_agent, node_side
+from tests.waiting import eventually
 from wire.link import HostReport, ReplicaReport, ReplicaState
 
 AT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -68,9 +69,9 @@ async def test_a_node_is_joining_until_its_first_heartbeat_and_then_ready_and_ge
     assert await state_of(side) is NodeState.JOINING
 
     async with agent.linked() as link:
-        await until(lambda: link.standing.phase is LinkPhase.UP)
+        await eventually(lambda: link.standing.phase is LinkPhase.UP)
         current = await spec_of(side, agent)
-        await until(lambda: agent.sink.accepted)
+        await eventually(lambda: agent.sink.accepted)
 
         assert agent.sink.accepted[0] == (current.spec, current.digest)
         (node,) = await side.nodes.list(SETUP_CALLER)
@@ -85,7 +86,7 @@ async def test_what_a_node_says_is_remembered_part_by_part_told_and_written_behi
     told = side.database.feed.watch("report")
     agent.observations.observed = dataclasses.replace(agent.observations.observed, replicas=(REPLICA,), host=HOST)
     async with agent.linked() as link:
-        await until(lambda: link.standing.phase is LinkPhase.UP)
+        await eventually(lambda: link.standing.phase is LinkPhase.UP)
         assert {change.id for change in await told.next()} == {identity.node_id}
         await asyncio.sleep(2 * BEAT_SECONDS)
         report = await side.reports.fetch(identity.node_id)
@@ -103,11 +104,11 @@ async def test_a_spec_that_changes_is_pushed_at_once(side: NodeSide, agent: Agen
     current = await spec_of(side, agent)
     agent.observations.observed = dataclasses.replace(agent.observations.observed, applied_digest=current.digest)
     async with agent.linked() as link:
-        await until(lambda: link.standing.phase is LinkPhase.UP)
+        await eventually(lambda: link.standing.phase is LinkPhase.UP)
         assert agent.sink.accepted == []
         await place_replica(side, (await agent.enrolment.load()).node_id)
 
-        await until(lambda: agent.sink.accepted, seconds=BEAT_SECONDS / 2)
+        await eventually(lambda: agent.sink.accepted, seconds=BEAT_SECONDS / 2)
 
         assert [replica.id for replica in agent.sink.accepted[0][0].replicas] == [REPLICA_ID]
 
@@ -115,24 +116,24 @@ async def test_a_spec_that_changes_is_pushed_at_once(side: NodeSide, agent: Agen
 async def test_a_removed_node_loses_its_link_and_gets_no_other(side: NodeSide, agent: AgentSide) -> None:
     identity = await agent.enrolment.load()
     async with agent.linked() as link:
-        await until(lambda: link.standing.phase is LinkPhase.UP)
+        await eventually(lambda: link.standing.phase is LinkPhase.UP)
         await side.nodes.remove(SETUP_CALLER, identity.node_id, force=False)
-        await until(lambda: link.standing.phase is LinkPhase.DOWN)
+        await eventually(lambda: link.standing.phase is LinkPhase.DOWN)
         assert "removed" in (link.standing.fault or "")
         assert len(side.links) == 0
 
     async with agent.linked() as link:
-        await until(lambda: link.standing.fault is not None)
+        await eventually(lambda: link.standing.fault is not None)
         assert "403" in (link.standing.fault or "")
     assert await side.nodes.list(SETUP_CALLER) == []
 
 
 async def test_a_second_link_of_a_node_ends_the_first(side: NodeSide, agent: AgentSide) -> None:
     async with agent.linked() as first:
-        await until(lambda: first.standing.phase is LinkPhase.UP)
+        await eventually(lambda: first.standing.phase is LinkPhase.UP)
         async with agent.linked() as second:
-            await until(lambda: second.standing.phase is LinkPhase.UP)
-            await until(lambda: "another link" in (first.standing.fault or ""))
+            await eventually(lambda: second.standing.phase is LinkPhase.UP)
+            await eventually(lambda: "another link" in (first.standing.fault or ""))
             assert len(side.links) == 1
 
 
@@ -143,7 +144,7 @@ async def test_a_node_that_falls_silent_is_suspect_then_lost_and_ready_once_it_i
         agent = make_agent(tmp_path / "agent")
         await agent.enrolment.enrol(await side.token(), name="vm1", port=7190)
         async with agent.linked() as link:
-            await until(lambda: link.standing.phase is LinkPhase.UP)
+            await eventually(lambda: link.standing.phase is LinkPhase.UP)
         seen: list[NodeState] = []
 
         async def is_lost() -> bool:
@@ -152,17 +153,17 @@ async def test_a_node_that_falls_silent_is_suspect_then_lost_and_ready_once_it_i
                 seen.append(state)
             return state is NodeState.LOST
 
-        await until(is_lost)
+        await eventually(is_lost)
         assert seen == [NodeState.READY, NodeState.SUSPECT, NodeState.LOST]
 
         async with agent.linked() as link:
-            await until(lambda: link.standing.phase is LinkPhase.UP)
+            await eventually(lambda: link.standing.phase is LinkPhase.UP)
             assert await state_of(side) is NodeState.READY
 
 
 async def test_a_clock_that_jumps_makes_no_node_suspect(side: NodeSide, agent: AgentSide) -> None:
     async with agent.linked() as link:
-        await until(lambda: link.standing.phase is LinkPhase.UP)
+        await eventually(lambda: link.standing.phase is LinkPhase.UP)
         for hours in (48, -48):
             side.clock.offset = dt.timedelta(hours=hours)
             await asyncio.sleep(4 * BEAT_SECONDS)
@@ -180,15 +181,15 @@ async def test_a_restarted_controld_meets_its_nodes_again_and_forgets_nothing(
         tasks = Tasks("agent")
         link = agent.link()
         tasks.start("link", link.run())
-        await until(lambda: link.standing.phase is LinkPhase.UP)
+        await eventually(lambda: link.standing.phase is LinkPhase.UP)
         await side.reports.flush()
         port = side.port
-    await until(lambda: link.standing.phase is not LinkPhase.UP)
+    await eventually(lambda: link.standing.phase is not LinkPhase.UP)
 
     async with node_side(database, tmp_path / "authority", port=port) as side:
         assert side.reports.latest_host_report() == HOST
         assert await state_of(side) is NodeState.READY
-        await until(lambda: link.standing.phase is LinkPhase.UP)
+        await eventually(lambda: link.standing.phase is LinkPhase.UP)
         await tasks.close()
 
 
@@ -199,18 +200,18 @@ async def test_a_link_through_a_proxy_that_goes_silent_is_given_up_on_both_sides
     await proxy.start()
     try:
         async with agent.linked(control_url=f"https://127.0.0.1:{proxy.port}") as link:
-            await until(lambda: link.standing.phase is LinkPhase.UP)
+            await eventually(lambda: link.standing.phase is LinkPhase.UP)
             await asyncio.sleep(BEAT_SECONDS)
             proxy.is_silent = True
             loop = asyncio.get_running_loop()
             began = loop.time()
-            await until(lambda: link.standing.phase is not LinkPhase.UP)
+            await eventually(lambda: link.standing.phase is not LinkPhase.UP)
             # Two beats by design; the third is for a busy machine.
             assert loop.time() - began < 3 * BEAT_SECONDS
-            await until(lambda: len(side.links) == 0)
+            await eventually(lambda: len(side.links) == 0)
 
             proxy.is_silent = False
-            await until(lambda: link.standing.phase is LinkPhase.UP)
+            await eventually(lambda: link.standing.phase is LinkPhase.UP)
     finally:
         await proxy.close()
 

@@ -18,6 +18,7 @@ from tests.controld.deploying import ARCHIVE, Ground, make_ground, one_chunk
 from tests.kit.archive.build import END, file, header, zst
 from tests.kit.archive.traps import TRAPS
 from tests.serving import running
+from tests.waiting import eventually
 
 ADMIN = bearer(SETUP_SECRET)
 
@@ -89,9 +90,7 @@ async def test_a_body_cut_in_the_middle_leaves_nothing(app: App, ground: Ground)
             await asyncio.sleep(0.1)
             writer.close()
             await writer.wait_closed()
-        async with asyncio.timeout(10):
-            while _kept(ground):
-                await asyncio.sleep(0.02)
+        await eventually(lambda: _kept(ground) == [])
 
 
 async def test_a_full_disk_is_told_and_leaves_nothing(
