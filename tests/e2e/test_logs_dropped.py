@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(300)
 _VIEWERS = 200
 _TALKATIVE = (
     '["/bin/sh", "-c", "/bin/busybox httpd -p 8080 -h /www; '
-    'while true; do /bin/busybox seq 1 200; /bin/busybox sleep 0.1; done"]'
+    'while true; do /bin/busybox seq 1 50; /bin/busybox sleep 0.1; done"]'
 )
 
 
@@ -35,7 +35,7 @@ async def test_viewers_share_one_follower_and_leave_nothing_in_whatever_way_they
     leaving = asyncio.ensure_future(leave_together(place, count=_VIEWERS, together=together))
     try:
         there = await await_traces(
-            platform, lambda seen: (seen.streams, seen.upstreams, seen.viewers) == (_VIEWERS, 1, 1), seconds=90
+            platform, lambda seen: (seen.streams, seen.upstreams, seen.viewers) == (_VIEWERS, 1, 1), seconds=120
         )
     finally:
         together.set()
