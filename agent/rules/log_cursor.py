@@ -1,8 +1,9 @@
 """Cursors: where a reader stands in the logs of all containers of a service, as one word.
 
-A cursor names, for each container, the line that was read last: `<container>-<microsecond>-<n>`, joined by dots, the
-container by 8 characters of its id and the microsecond in hexadecimal. Every line's id is the cursor of who has read
-it, so that any line can be resumed from, on any connection and after a restart of any daemon, with nothing remembered.
+A cursor names, for each container, the line that was read last: `<container>_<microsecond>-<n>`, joined by dots, the
+container by 8 characters of its id. Every line's id is the cursor of who has read it, so that any line can be resumed
+from, on any connection and after a restart of any daemon, with nothing remembered. Older ids are read too: their
+microsecond is hexadecimal, behind a hyphen.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ SLACK_USEC: Final = 2_000_000
 """Stamps of one container's log may run back by so much: its two streams are stamped apart, and clocks are set."""
 
 _MOST_PARTS: Final = 256
-_PART = re.compile(r"([0-9a-f]{8})-([0-9a-f]{1,16})-(-1|[0-9]{1,9})")
+_PART = re.compile(r"([0-9a-f]{8})(?:_([0-9]{1,18})|-([0-9a-f]{1,16}))-(-1|[0-9]{1,9})")
 _STAMPS_KEPT: Final = 16_384
 
 
 def render_position(container: str, position: Position) -> str:
     """One container's part of a cursor."""
-    return f"{container}-{position.usec:x}-{position.nth}"
+    return f"{container}_{position.usec}-{position.nth}"
 
 
 def render_cursor(positions: Mapping[str, Position]) -> str:
@@ -46,7 +47,8 @@ def parse_cursor(text: str) -> dict[str, Position]:
         found = _PART.fullmatch(part)
         if found is None:
             raise ValueError(f"{part[:40]!r} is not a part of a cursor")
-        positions[found[1]] = Position(usec=int(found[2], 16), nth=int(found[3]))
+        usec = int(found[2]) if found[2] else int(found[3], 16)
+        positions[found[1]] = Position(usec=usec, nth=int(found[4]))
     return positions
 
 
@@ -72,7 +74,7 @@ def advance(positions: MutableMapping[str, Position], entries: Iterable[Entry]) 
 def render_ids(run: Run) -> list[str]:
     """The cursor behind each entry."""
     rest = run.rest
-    return [f"{entry.container}-{entry.usec:x}-{entry.nth}{rest}" for entry in run.entries]
+    return [f"{entry.container}_{entry.usec}-{entry.nth}{rest}" for entry in run.entries]
 
 
 class Numbering:

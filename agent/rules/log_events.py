@@ -13,7 +13,7 @@ def render_events(run: Run, *, prefix: str) -> bytes:
     rest = run.rest
     events = "".join(
         [
-            f"id: {prefix}{entry.container}-{entry.usec:x}-{entry.nth}{rest}\ndata: {entry.text}\n\n"
+            f"id: {prefix}{entry.container}_{entry.usec}-{entry.nth}{rest}\ndata: {entry.text}\n\n"
             for entry in run.entries
         ]
     )

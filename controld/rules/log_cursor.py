@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 _KEY_LENGTH: Final = 12
-_MOST_CHARACTERS: Final = 6_000
+_MOST_CHARACTERS: Final = 6_800
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MOMENT: Final = re.compile(r"s-([0-9a-f]{1,14})")
 _PART: Final = re.compile(r"([0-9a-z-]{1,12}):([0-9a-zA-Z._-]+)")

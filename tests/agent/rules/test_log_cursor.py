@@ -34,7 +34,17 @@ def test_a_cursor_reads_back_as_it_was_written(positions: dict[str, Position]) -
     assert parse_cursor(render_cursor(positions)) == positions
 
 
-@pytest.mark.parametrize("text", ["x", "aaaaaaaa-1", "aaaaaaaa-zz-0", "aaaaaaaa-1-0.", "aaaaaaaa-1--2", "a" * 9000])
+def test_cursors_of_older_agents_are_read() -> None:
+    assert parse_cursor("aaaaaaaa-1f-0.bbbbbbbb_31-0") == {
+        "aaaaaaaa": Position(usec=31, nth=0),
+        "bbbbbbbb": Position(usec=31, nth=0),
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["aaaaaaaa_1f-0", "aaaaaaaa_-0", "x", "aaaaaaaa-1", "aaaaaaaa-zz-0", "aaaaaaaa-1-0.", "aaaaaaaa-1--2", "a" * 9000],
+)
 def test_what_is_no_cursor_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="cursor"):
         parse_cursor(text)
