@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Final, TypeVar
 
@@ -179,7 +179,7 @@ class LogArchive:
         _log.warning("log of a removed container is lost", extra={"container": container_id[:12], "reason": why})
 
 
-async def _read_frames(batches: AsyncGenerator[list[Entry]]) -> AsyncGenerator[list[Entry]]:
+async def _read_frames(batches: AsyncGenerator[Sequence[Entry]]) -> AsyncGenerator[list[Entry]]:
     frame: list[Entry] = []
     size = 0
     async with aclosing(batches):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from operator import attrgetter
 from typing import Final
 
+from agent.model.log_columns import EntryColumns
 from agent.model.logs import Entry, Position
 from agent.rules.log_cursor import Run, advance, render_ids
 from agent.rules.log_events import render_dropped, render_events, render_place
@@ -88,14 +89,39 @@ class LogBatch:
 
 def measure(entries: Sequence[Entry]) -> int:
     """About how many bytes the entries take."""
+    if isinstance(entries, EntryColumns):
+        return entries.lines.characters + _LINE_OVERHEAD * len(entries)
     return sum(map(len, map(_get_text, entries))) + _LINE_OVERHEAD * len(entries)
 
 
-def make_batch(entries: Sequence[Entry], positions: MutableMapping[str, Position]) -> LogBatch:
+class Pile:
+    """Entries that wait to travel together; columns stay what they are."""
+
+    __slots__ = ("parts", "size_bytes")
+
+    def __init__(self) -> None:
+        self.parts: list[Sequence[Entry]] = []
+        self.size_bytes = 0
+
+    def add(self, entries: Sequence[Entry]) -> int:
+        """Put them behind the others; about how many bytes they take."""
+        size_bytes = measure(entries)
+        self.size_bytes += size_bytes
+        last = self.parts[-1] if self.parts else None
+        if isinstance(entries, EntryColumns):
+            self.parts.append(entries)
+        elif isinstance(last, list):
+            last += entries
+        else:
+            self.parts.append([*entries])
+        return size_bytes
+
+
+def make_batch(parts: Iterable[Sequence[Entry]], positions: MutableMapping[str, Position]) -> LogBatch:
     """The entries as a batch for a reader who stands at the positions, which move on behind them."""
-    runs = advance(positions, entries)
+    runs = [run for entries in parts for run in advance(positions, entries)]
     last = runs[-1]
-    return LogBatch(runs, last_id=render_ids(Run(last.entries[-1:], last.rest))[0])
+    return LogBatch(runs, last_id=render_ids(Run([last.entries[-1]], last.rest))[0])
 
 
 def narrow(batch: LogBatch, wanted: LogFilter) -> LogBatch | None:

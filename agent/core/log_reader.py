@@ -120,7 +120,7 @@ class LogReader:
 
     async def read_behind(
         self, source: Source, position: Position | None, *, follow: bool = False
-    ) -> AsyncGenerator[list[Entry]]:
+    ) -> AsyncGenerator[Sequence[Entry]]:
         """The entries behind the position in batches, from the log's start where it is None; ContainerGone when it
         goes.
 
@@ -148,7 +148,7 @@ class LogReader:
 
     async def _read_engine(
         self, source: Source, position: Position | None, *, follow: bool
-    ) -> AsyncGenerator[list[Entry]]:
+    ) -> AsyncGenerator[Sequence[Entry]]:
         resume = None if position is None else Resume(position)
         since = None if resume is None else EPOCH + dt.timedelta(microseconds=resume.start_usec)
         numbering = Numbering()
@@ -156,7 +156,8 @@ class LogReader:
             async for lines in log:
                 entries = _number(source, lines, numbering)
                 if resume is not None:
-                    entries = [known for entry in entries for known in resume.take(entry)]
+                    if not resume.is_found:
+                        entries = [known for entry in entries for known in resume.take(entry)]
                     if resume.is_found:
                         resume = None
                 if entries:
@@ -164,7 +165,7 @@ class LogReader:
         if resume is not None and (entries := resume.finish()):
             yield entries
 
-    async def _read_archived(self, log: ArchivedLog, position: Position | None) -> AsyncGenerator[list[Entry]]:
+    async def _read_archived(self, log: ArchivedLog, position: Position | None) -> AsyncGenerator[Sequence[Entry]]:
         assert self._archive is not None
         resume = None if position is None else Resume(position)
         from_usec = 0 if resume is None else resume.start_usec
@@ -214,20 +215,20 @@ class LogReader:
 
     async def read_merged(
         self, sources: Sequence[Source], positions: Mapping[str, Position]
-    ) -> AsyncGenerator[list[Entry]]:
+    ) -> AsyncGenerator[Sequence[Entry]]:
         """The entries behind each source's position, merged by time, in batches; each log's own order is kept."""
         async with AsyncExitStack() as stack:
-            streams: list[AsyncGenerator[list[Entry]]] = []
+            streams: list[AsyncGenerator[Sequence[Entry]]] = []
             for source in sources:
                 streams.append(self.read_behind(source, positions.get(source.key)))
                 await stack.enter_async_context(aclosing(streams[-1]))
-            heads: list[tuple[int, int, list[Entry], int]] = []
+            heads: list[tuple[int, int, Sequence[Entry], int]] = []
             for number, source in enumerate(sources):
                 if source.archived is not None:
                     # It is opened when the merge gets there, however many there are.
                     heads.append((source.archived.first_usec, number, [], 0))
                 elif batch := await _next(streams[number]):
-                    heads.append((batch[0].usec, number, batch, 0))
+                    heads.append((batch[0].usec, number, list(batch) if len(sources) > 1 else batch, 0))
             heapq.heapify(heads)
             merged: list[Entry] = []
             while len(heads) > 1:
@@ -238,7 +239,7 @@ class LogReader:
                 if at < len(batch):
                     heapq.heapreplace(heads, (batch[at].usec, number, batch, at))
                 elif following := await _next(streams[number]):
-                    heapq.heapreplace(heads, (following[0].usec, number, following, 0))
+                    heapq.heapreplace(heads, (following[0].usec, number, list(following), 0))
                 else:
                     heapq.heappop(heads)
                 if len(merged) >= _TOGETHER:
@@ -248,7 +249,7 @@ class LogReader:
                 yield merged
             for _, number, batch, at in heads:
                 if batch:
-                    yield batch[at:]
+                    yield batch[at:] if at else batch
                 while following := await _next(streams[number]):
                     yield following
 
@@ -265,13 +266,13 @@ def _make_archived(log: ArchivedLog) -> Source:
     )
 
 
-def _number(source: Source, lines: Sequence[LoggedLine], numbering: Numbering) -> list[Entry]:
+def _number(source: Source, lines: Sequence[LoggedLine], numbering: Numbering) -> Sequence[Entry]:
     return numbering.number(
         lines, container=source.key, replica_id=source.replica_id, replica_index=source.replica_index
     )
 
 
-async def _next(stream: AsyncGenerator[list[Entry]]) -> list[Entry] | None:
+async def _next(stream: AsyncGenerator[Sequence[Entry]]) -> Sequence[Entry] | None:
     try:
         return await anext(stream, None)
     except ContainerGone:

@@ -7,11 +7,12 @@ import heapq
 import logging
 from collections.abc import AsyncGenerator, MutableMapping, Sequence
 from contextlib import aclosing
+from itertools import chain
 from operator import attrgetter
 from typing import Final
 
 from agent.core.faults import ContainerGone, NotOurs
-from agent.core.log_batch import BATCH_BYTES, LogBatch, make_batch, measure
+from agent.core.log_batch import BATCH_BYTES, LogBatch, Pile, make_batch
 from agent.core.log_reader import START, LogReader, Source, list_logs, pick_sources
 from agent.core.log_viewer import Viewer
 from agent.model.log_archive import ArchivedLog
@@ -51,7 +52,7 @@ class LogSession:
         """Up to where the viewers were told."""
         self._archived: dict[str, ArchivedLog] = {}
         """Archived logs that were told, or that every viewer reads for itself."""
-        self._pending: dict[str, list[Entry]] = {}
+        self._pending: dict[str, Pile] = {}
         self._pending_bytes = 0
         self._flush_handle: asyncio.Handle | None = None
         self._closed = False
@@ -214,11 +215,10 @@ class LogSession:
             return True
         return any(each.key == source.key and each.is_alive for each in sources)
 
-    def _add(self, entries: list[Entry]) -> None:
+    def _add(self, entries: Sequence[Entry]) -> None:
         container = entries[-1].container
         self._heads[container] = entries[-1].position
-        self._pending.setdefault(container, []).extend(entries)
-        self._pending_bytes += measure(entries)
+        self._pending_bytes += self._pending.setdefault(container, Pile()).add(entries)
         if self._pending_bytes >= BATCH_BYTES:
             self._flush()
         elif self._flush_handle is None:
@@ -229,35 +229,35 @@ class LogSession:
         if self._flush_handle is not None:
             self._flush_handle.cancel()
             self._flush_handle = None
-        lists, self._pending, self._pending_bytes = list(self._pending.values()), {}, 0
-        if not lists:
+        piles, self._pending, self._pending_bytes = list(self._pending.values()), {}, 0
+        if not piles:
             return
-        entries = lists[0] if len(lists) == 1 else list(heapq.merge(*lists, key=attrgetter("usec")))
-        batch = make_batch(entries, self._told)
+        parts: Sequence[Sequence[Entry]] = piles[0].parts
+        if len(piles) > 1:
+            parts = [list(heapq.merge(*(chain.from_iterable(pile.parts) for pile in piles), key=attrgetter("usec")))]
+        batch = make_batch(parts, self._told)
         for viewer in self._viewers:
-            viewer.put(batch, entries)
+            viewer.put(batch)
         self._forget_read()
 
 
 async def gather(
-    entries: AsyncGenerator[list[Entry]],
+    entries: AsyncGenerator[Sequence[Entry]],
     positions: MutableMapping[str, Position],
     *,
     archived: Sequence[ArchivedLog] = (),
 ) -> AsyncGenerator[LogBatch]:
     """The entries in batches of 64 KiB and more, the positions moving on with each, past archived logs once read."""
-    waiting: list[Entry] = []
-    size_bytes = 0
+    waiting = Pile()
     async for each in entries:
-        waiting += each
-        size_bytes += measure(each)
-        if size_bytes >= BATCH_BYTES:
-            yield make_batch(waiting, positions)
-            waiting, size_bytes = [], 0
+        waiting.add(each)
+        if waiting.size_bytes >= BATCH_BYTES:
+            yield make_batch(waiting.parts, positions)
+            waiting = Pile()
             for key in find_read(archived, positions):
                 positions.pop(key, None)
-    if waiting:
-        yield make_batch(waiting, positions)
+    if waiting.parts:
+        yield make_batch(waiting.parts, positions)
 
 
 def _back_off(failures: int) -> float:

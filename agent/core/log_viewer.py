@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from agent.core.log_batch import LogBatch, make_batch, make_notice
 from agent.model.logs import Entry, Position
@@ -35,7 +35,7 @@ class Viewer:
         self._skips: dict[str, Skip] = {}
         self._waiting: deque[LogBatch | int] = deque()
         self._waiting_bytes = 0
-        self._early: list[tuple[LogBatch, Sequence[Entry]]] | None = []
+        self._early: list[LogBatch] | None = []
         self._early_bytes = 0
         self._early_dropped = 0
         self.has_overflowed = False
@@ -62,28 +62,28 @@ class Viewer:
         self._last_id = render_cursor(self.positions)
         early, self._early = self._early or [], None
         self._drop(self._early_dropped)
-        for batch, entries in early:
-            self.put(batch, entries)
+        for batch in early:
+            self.put(batch)
 
-    def put(self, batch: LogBatch, entries: Sequence[Entry]) -> None:
-        """Let the batch, made of these entries, wait for the viewer, or drop it."""
+    def put(self, batch: LogBatch) -> None:
+        """Let the batch wait for the viewer, or drop it."""
         if self._early is not None:
             if self._early_bytes + batch.size_bytes > self._most_bytes:
-                self._early_dropped += self._count(entries)
+                self._early_dropped += self._count(batch)
                 self.has_overflowed = True
             else:
-                self._early.append((batch, entries))
+                self._early.append(batch)
                 self._early_bytes += batch.size_bytes
             return
         if self._skips:
-            entries = [entry for entry in entries if self._is_new(entry)]
+            entries = [entry for run in batch.runs for entry in run.entries if self._is_new(entry)]
             if not entries:
                 return
-            batch = make_batch(entries, self.positions)
+            batch = make_batch([entries], self.positions)
         if self._frames is not None:
             batch = batch.compact(self._frames)
         if self._waiting_bytes + batch.size_bytes > self._most_bytes:
-            self._drop(self._count(entries))
+            self._drop(self._count(batch))
             return
         self._waiting.append(batch)
         self._waiting_bytes += batch.size_bytes
@@ -122,8 +122,9 @@ class Viewer:
             del self._skips[entry.container]
         return new
 
-    def _count(self, entries: Sequence[Entry]) -> int:
-        return len(entries if self._wanted is None else self._wanted.keep(entries))
+    def _count(self, batch: LogBatch) -> int:
+        wanted = self._wanted
+        return batch.count if wanted is None else sum(len(wanted.keep(run.entries)) for run in batch.runs)
 
     def _drop(self, count: int) -> None:
         if not count:

@@ -127,7 +127,7 @@ class Logs:
 
     async def _read_asked(
         self, sources: Sequence[Source], query: LogQuery, *, wanted: LogFilter, positions: dict[str, Position]
-    ) -> AsyncGenerator[list[Entry]]:
+    ) -> AsyncGenerator[Sequence[Entry]]:
         """What `since` and `tail` ask for; `positions` then says where the reader of each log stands ahead of it."""
         since_usec = None if query.since is None else max(0, (query.since - EPOCH) // dt.timedelta(microseconds=1))
         if since_usec is not None:
@@ -193,7 +193,7 @@ class Logs:
                 session.close()
 
 
-async def _read_to_end(entries: AsyncGenerator[list[Entry]], wanted: LogFilter) -> AsyncGenerator[list[Entry]]:
+async def _read_to_end(entries: AsyncGenerator[Sequence[Entry]], wanted: LogFilter) -> AsyncGenerator[Sequence[Entry]]:
     """The entries up to the last that can be asked for."""
     async with aclosing(entries):
         async for each in entries:

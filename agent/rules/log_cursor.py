@@ -9,7 +9,8 @@ microsecond is hexadecimal, behind a hyphen.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections import deque
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from itertools import groupby, islice
 from operator import attrgetter
 from typing import Final
@@ -17,6 +18,7 @@ from typing import Final
 import msgspec
 
 from agent.model.engine import LoggedLine
+from agent.model.log_columns import EntryColumns, LineColumns, Stamps
 from agent.model.logs import Entry, Position
 
 SLACK_USEC: Final = 2_000_000
@@ -55,16 +57,20 @@ def parse_cursor(text: str) -> dict[str, Position]:
 class Run(msgspec.Struct, frozen=True, gc=False):
     """Entries of one container that follow each other, and the end of a cursor behind any of them."""
 
-    entries: list[Entry]
+    entries: Sequence[Entry]
     rest: str
     """Where the reader stands in the other logs meanwhile, with a dot ahead; empty for none."""
 
 
-def advance(positions: MutableMapping[str, Position], entries: Iterable[Entry]) -> list[Run]:
+def advance(positions: MutableMapping[str, Position], entries: Sequence[Entry]) -> list[Run]:
     """Move a reader over the entries."""
+    groups: Iterable[tuple[str, Sequence[Entry]]]
+    if isinstance(entries, EntryColumns):
+        groups = [(entries.container, entries)]
+    else:
+        groups = ((container, list(group)) for container, group in groupby(entries, attrgetter("container")))
     runs: list[Run] = []
-    for container, group in groupby(entries, attrgetter("container")):
-        run = list(group)
+    for container, run in groups:
         others = {key: value for key, value in positions.items() if key != container}
         positions[container] = run[-1].position
         runs.append(Run(run, "." + render_cursor(others) if others else ""))
@@ -82,22 +88,54 @@ class Numbering:
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
+        self._newest_usec = -1
+        self._alone: deque[Stamps] = deque()
+        """The latest ones, as far as each was later than all ahead of it: `_counts` lacks them."""
+        self._alone_count = 0
 
     def number(
-        self, lines: Iterable[LoggedLine], *, container: str, replica_id: str, replica_index: int | None
-    ) -> list[Entry]:
+        self, lines: Sequence[LoggedLine], *, container: str, replica_id: str, replica_index: int | None
+    ) -> Sequence[Entry]:
         """The next lines as entries, numbered from 0 for each stamp."""
+        if isinstance(lines, LineColumns):
+            nths = None if self._takes_alone(lines.stamps) else self._count(lines.stamps.list_usecs())
+            return EntryColumns(
+                lines, nths=nths, container=container, replica_id=replica_id, replica_index=replica_index
+            )
+        nths = self._count([line.usec for line in lines])
+        return [
+            Entry(container, replica_id, line.usec, nth, line.stream, line.text, line.partial, replica_index)
+            for line, nth in zip(lines, nths, strict=True)
+        ]
+
+    def _takes_alone(self, stamps: Stamps) -> bool:
+        """Whether each line is the first with its stamp, which is easily told of stamps that are all new."""
+        count = len(stamps.endings)
+        if stamps.first_usec <= self._newest_usec or len(set(stamps.endings)) < count:
+            return False
+        self._newest_usec = stamps.last_usec
+        self._alone.append(stamps)
+        self._alone_count += count
+        while self._alone_count - len(self._alone[0].endings) >= _STAMPS_KEPT:
+            self._alone_count -= len(self._alone.popleft().endings)
+        return True
+
+    def _count(self, usecs: Sequence[int]) -> list[int]:
         counts = self._counts
-        entries: list[Entry] = []
-        for line in lines:
-            usec = line.usec
+        for stamps in self._alone:
+            counts.update(dict.fromkeys(stamps.list_usecs(), 1))
+        self._alone.clear()
+        self._alone_count = 0
+        nths: list[int] = []
+        for usec in usecs:
             nth = counts.get(usec, 0)
             counts[usec] = nth + 1
-            entries.append(Entry(container, replica_id, usec, nth, line.stream, line.text, line.partial, replica_index))
+            nths.append(nth)
+        self._newest_usec = max(self._newest_usec, max(usecs, default=-1))
         if len(counts) > _STAMPS_KEPT:
             for old in list(islice(counts, len(counts) - _STAMPS_KEPT // 2)):
                 del counts[old]
-        return entries
+        return nths
 
 
 class Resume:

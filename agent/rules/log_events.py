@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.model.log_columns import EntryColumns
 from agent.rules.log_cursor import Run, render_ids
 
 
@@ -10,6 +11,8 @@ def render_events(run: Run, *, prefix: str) -> bytes:
 
     A carriage return or a line feed inside a line begins another `data:` line, as the format has no other place for it.
     """
+    if isinstance(run.entries, EntryColumns):
+        return _render_columns(run.entries, prefix=prefix, rest=run.rest)
     rest = run.rest
     events = "".join(
         [
@@ -24,6 +27,21 @@ def render_events(run: Run, *, prefix: str) -> bytes:
             for id_, text in zip(render_ids(run), texts, strict=True)
         )
     return events.encode()
+
+
+def _render_columns(entries: EntryColumns, *, prefix: str, rest: str) -> bytes:
+    """The same of lines that hold no line break."""
+    lines, nths = entries.lines, entries.nths
+    beginning = f"id: {prefix}{entries.container}_{lines.stamps.beginning}"
+    # Each event is four pieces, of which the first ends the event ahead.
+    pieces = [f"\n{beginning}", "", f"-0{rest}\ndata: ", ""] * len(lines)
+    pieces[0] = beginning
+    pieces[1::4] = lines.stamps.endings
+    if nths is not None:
+        pieces[2::4] = [f"-{nth}{rest}\ndata: " for nth in nths]
+    pieces[3::4] = lines.texts
+    pieces.append("\n")
+    return "".join(pieces).encode()
 
 
 def render_dropped(count: int, *, id: str) -> bytes:

@@ -7,7 +7,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import itertools
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 
 from agent.core.faults import (
@@ -261,7 +261,7 @@ class FakeEngine:
 
     async def read_log(
         self, container_id: str, *, tail: int | None, since: dt.datetime | None, follow: bool
-    ) -> AsyncGenerator[list[LoggedLine]]:
+    ) -> AsyncGenerator[Sequence[LoggedLine]]:
         self._own(container_id)
         lines = self._logs[container_id]
         position = 0 if tail is None else max(0, len(lines) - tail)

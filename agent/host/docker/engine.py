@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from agent.host.docker.builds import EngineBuilds
@@ -152,7 +152,7 @@ class DockerEngine:
 
     def read_log(
         self, container_id: str, *, tail: int | None, since: dt.datetime | None, follow: bool
-    ) -> AsyncGenerator[list[LoggedLine]]:
+    ) -> AsyncGenerator[Sequence[LoggedLine]]:
         return self._logs.read(container_id, tail=tail, since=since, follow=follow)
 
     async def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
@@ -40,7 +40,7 @@ class EngineLogs:
 
     async def read(
         self, container_id: str, *, tail: int | None, since: dt.datetime | None, follow: bool
-    ) -> AsyncGenerator[list[LoggedLine]]:
+    ) -> AsyncGenerator[Sequence[LoggedLine]]:
         """Lines, oldest first, in batches; those at `since` are included."""
         doing = f"read the log of container {container_id[:12]}"
         inspected = await self._containers.inspect(container_id, doing=doing)
@@ -58,7 +58,7 @@ class EngineLogs:
 
     async def _read_file(
         self, file: LogFile, inspected: dict[str, Any], *, doing: str, since: dt.datetime | None, follow: bool
-    ) -> AsyncGenerator[list[LoggedLine]]:
+    ) -> AsyncGenerator[Sequence[LoggedLine]]:
         records = LogRecords(since_usec=0 if since is None else _to_usec(since))
         grown, loop = asyncio.Event(), asyncio.get_running_loop()
         end = ContainerEnd(inspected, lambda: self._containers.inspect(inspected["Id"], doing=doing), tell=grown.set)
@@ -87,7 +87,7 @@ class EngineLogs:
 
     async def _read_api(
         self, inspected: dict[str, Any], *, doing: str, tail: int | None, since: dt.datetime | None, follow: bool
-    ) -> AsyncGenerator[list[LoggedLine]]:
+    ) -> AsyncGenerator[Sequence[LoggedLine]]:
         params = {
             "stdout": "1",
             "stderr": "1",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -40,7 +40,7 @@ class CountingEngine(FakeEngine):
 
     async def read_log(
         self, container_id: str, *, tail: int | None, since: dt.datetime | None, follow: bool
-    ) -> AsyncGenerator[list[LoggedLine]]:
+    ) -> AsyncGenerator[Sequence[LoggedLine]]:
         self.following += follow
         self.most = max(self.most, self.following)
         try:

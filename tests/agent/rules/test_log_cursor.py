@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.model.engine import LoggedLine
+from agent.model.log_columns import LineColumns, Stamps
 from agent.model.logs import Entry, Position
 from agent.rules.log_cursor import SLACK_USEC, Numbering, Resume, Skip, advance, parse_cursor, render_cursor, render_ids
 
+FIRST = 10**15
 POSITIONS = st.dictionaries(
     st.text("0123456789abcdef", min_size=8, max_size=8),
     st.builds(Position, usec=st.integers(0, 2**53), nth=st.integers(-1, 999_999)),
@@ -25,8 +27,24 @@ def entry(usec: int, nth: int = 0, *, container: str = "aaaaaaaa", text: str = "
 
 
 def number(numbering: Numbering, stamps: Iterable[int]) -> list[Entry]:
-    lines = [LoggedLine(usec, "stdout", str(number)) for number, usec in enumerate(stamps)]
+    return list(number_lines(numbering, [LoggedLine(usec, "stdout", str(at)) for at, usec in enumerate(stamps)]))
+
+
+def number_lines(numbering: Numbering, lines: Sequence[LoggedLine]) -> Sequence[Entry]:
     return numbering.number(lines, container="aaaaaaaa", replica_id="r", replica_index=None)
+
+
+def make_stamps(usecs: Sequence[int]) -> Stamps:
+    return Stamps(str(FIRST)[:10], [str(usec)[10:] for usec in usecs], min(usecs), max(usecs))
+
+
+def make_columns(lines: Sequence[LoggedLine]) -> LineColumns:
+    return LineColumns(
+        make_stamps([line.usec for line in lines]),
+        streams=[line.stream for line in lines],
+        texts=[f"{line.text}\n" for line in lines],
+        characters=sum(len(line.text) for line in lines),
+    )
 
 
 @given(POSITIONS)
@@ -74,6 +92,24 @@ def test_lines_of_one_stamp_are_numbered_in_the_order_of_the_log() -> None:
     assert [each.nth for each in number(numbering, (5, 4))] == [2, 1]
     number(numbering, range(10, 40_000))
     assert [each.nth for each in number(numbering, (39_999, 40_000))] == [1, 0]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.lists(st.integers(0, 40), min_size=1, max_size=8)), max_size=8))
+def test_lines_side_by_side_are_numbered_as_one_by_one(parts: list[tuple[bool, list[int]]]) -> None:
+    together, apart = Numbering(), Numbering()
+    for is_plain, offsets in parts:
+        lines = [LoggedLine(FIRST + offset, "stdout", str(offset)) for offset in offsets]
+        found = number_lines(together, make_columns(lines) if is_plain else lines)
+        wanted = number_lines(apart, lines)
+        assert (found[0], found[-1], list(found)) == (wanted[0], wanted[-1], wanted)
+
+
+def test_numbers_are_remembered_of_the_latest_lines_side_by_side() -> None:
+    numbering = Numbering()
+    for start in range(FIRST, FIRST + 60_000, 1000):
+        number_lines(numbering, make_columns([LoggedLine(start + each, "stdout", "") for each in range(1000)]))
+    later = [LoggedLine(FIRST + offset, "stdout", "") for offset in (59_999, 60_000, 52_000)]
+    assert [each.nth for each in number_lines(numbering, make_columns(later))] == [1, 0, 1]
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=30), st.data())

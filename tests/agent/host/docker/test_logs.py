@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -115,7 +115,7 @@ async def test_a_place_in_the_log_means_the_same_by_file_and_by_api(
     await by_api.close()
 
 
-async def gather(log: AsyncGenerator[list[Entry]]) -> list[Entry]:
+async def gather(log: AsyncGenerator[Sequence[Entry]]) -> list[Entry]:
     return [entry async for batch in log for entry in batch]
 
 

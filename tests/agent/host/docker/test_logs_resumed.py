@@ -9,26 +9,30 @@ import json
 import os
 import random
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.core.log_batch import LogBatch
 from agent.core.logs import Logs
 from agent.host.docker.containers import EngineContainers
 from agent.host.docker.logs import EngineLogs
 from agent.host.docker.session import EngineSession
 from agent.model.engine import EPOCH, ContainerSpec, LoggedLine
 from kit.clock import SystemClock
+from kit.http.sse_parse import EventParser
 from kit.tasks import Tasks
 from tests.fakes.clock import FakeClock
 from tests.fakes.engine import FakeEngine
-from wire.agent.logs import LogLine, LogQuery, LogRecord
+from wire.agent.logs import LogLine, LogQuery
 
 FILES = 100
+NOW, LONG_AGO = 1_795_318_201_490_573, 3_600_000_000
+"""In microseconds; lines of our times are read side by side, others one by one."""
 SERVICE = "s-1"
 SPEC = ContainerSpec(
     name="moorage-r-1",
@@ -47,9 +51,9 @@ SPEC = ContainerSpec(
 class Disk:
     """The log files of one container, written as the engine does: two streams, stamped apart, in one file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, usec: int = NOW) -> None:
         self.path = folder / "c-json.log"
-        self.usec = 3_600_000_000
+        self.usec = usec
         self.written: list[tuple[str, str]] = []
         self.rotations = 0
         self._file = self.path.open("wb", buffering=0)
@@ -107,22 +111,38 @@ class DiskEngine(FakeEngine):
 
     async def read_log(
         self, container_id: str, *, tail: int | None, since: dt.datetime | None, follow: bool
-    ) -> AsyncGenerator[list[LoggedLine]]:
+    ) -> AsyncGenerator[Sequence[LoggedLine]]:
         async with aclosing(self.logs.read(container_id, tail=tail, since=since, follow=follow)) as log:
             async for lines in log:
                 yield lines
 
 
-class Viewer:
-    """Reads what it is given until it has so many lines; then it has left, and the rest of its batch is lost."""
+class Seen(NamedTuple):
+    """A line as a viewer got it: events say nothing of its stream."""
 
-    def __init__(self, seen: list[LogLine], most: int | None) -> None:
+    id: str
+    stream: str | None
+    text: str
+
+
+class Viewer:
+    """Reads what it is given until it has so many lines; then it has left, and the rest of its batch is lost.
+
+    With `frames` it reads events whose ids begin with it, else records.
+    """
+
+    def __init__(self, seen: list[Seen], most: int | None, *, frames: str | None) -> None:
         self._seen = seen
         self._left = most
+        self._frames = frames
 
-    def take(self, records: list[LogRecord]) -> bool:
+    def take(self, batch: LogBatch) -> bool:
         """Whether it stays."""
-        lines = [record for record in records if isinstance(record, LogLine)]
+        if self._frames is None:
+            lines = [Seen(each.id, each.stream, each.text) for each in batch.records if isinstance(each, LogLine)]
+        else:
+            events = EventParser().feed(batch.frame(self._frames))
+            lines = [Seen(each.id.removeprefix(self._frames), None, each.data) for each in events]
         if self._left is not None:
             lines, self._left = lines[: self._left], self._left - len(lines)
         self._seen += lines
@@ -133,31 +153,38 @@ STEP = st.sampled_from(["write", "burst", "burst", "rotate", "rotate in a burst"
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(STEP, min_size=2, max_size=20), st.sampled_from(["", "!"]), st.integers(0, 2**32))
-def test_the_union_of_what_a_viewer_saw_is_the_log(steps: list[str], grep: str, seed: int) -> None:
+@given(
+    st.lists(STEP, min_size=2, max_size=20),
+    st.sampled_from(["", "!"]),
+    st.sampled_from([NOW, NOW, LONG_AGO]),
+    st.integers(0, 2**32),
+)
+def test_the_union_of_what_a_viewer_saw_is_the_log(steps: list[str], grep: str, usec: int, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(_view_through(steps, grep, random.Random(seed), folder=Path(folder)))
+        asyncio.run(_view_through(steps, grep, random.Random(seed), disk=Disk(Path(folder), usec=usec)))
 
 
-async def _view_through(steps: list[str], grep: str, choose: random.Random, *, folder: Path) -> None:
-    disk = Disk(folder)
+async def _view_through(steps: list[str], grep: str, choose: random.Random, *, disk: Disk) -> None:
     engine, tasks = DiskEngine(disk), Tasks("test")
     await engine.start_container(await engine.create_container(SPEC))
     logs = Logs(engine, tasks=tasks, clock=SystemClock())
-    seen: list[LogLine] = []
+    seen: list[Seen] = []
     arrived = asyncio.Event()
 
-    async def view(most: int | None) -> None:
-        viewer = Viewer(seen, most)
+    async def view(most: int | None, frames: str | None) -> None:
+        viewer = Viewer(seen, most, frames=frames)
         last = seen[-1].id if seen else None
         since = EPOCH if last is None else None
-        query = LogQuery(service_id=SERVICE, since=since, after=last, follow=True, grep=grep)
+        query = LogQuery(service_id=SERVICE, since=since, after=last, follow=True, grep=grep, frames=frames)
         async with aclosing(logs.read(query)) as batches:
             async for batch in batches:
-                stays = viewer.take(batch.records)
+                stays = viewer.take(batch)
                 arrived.set()
                 if not stays:
                     return
+
+    def choose_frames() -> str | None:
+        return choose.choice([None, "node:"])
 
     def wanted() -> list[tuple[str, str]]:
         return [(stream, text) for stream, text in disk.written if grep in text]
@@ -168,7 +195,7 @@ async def _view_through(steps: list[str], grep: str, choose: random.Random, *, f
                 arrived.clear()
                 await arrived.wait()
 
-    watching = tasks.start("view", view(None))
+    watching = tasks.start("view", view(None, choose_frames()))
     for step in steps:
         match step:
             case "write":
@@ -189,15 +216,16 @@ async def _view_through(steps: list[str], grep: str, choose: random.Random, *, f
                 await asyncio.wait([watching])
                 if (left := len(wanted()) - len(seen)) > 0:
                     async with asyncio.timeout(20):
-                        await tasks.start("brief view", view(choose.randrange(left) + 1))
-                watching = tasks.start("view", view(None))
+                        await tasks.start("brief view", view(choose.randrange(left) + 1, choose_frames()))
+                watching = tasks.start("view", view(None, choose_frames()))
     await catch_up()
     watching.cancel()
     await asyncio.wait([watching])
     disk.close()
     await tasks.close()
 
-    assert [(line.stream, line.text) for line in seen] == wanted()
+    assert [line.text for line in seen] == [text for _, text in wanted()]
+    assert all(line.stream in {None, stream} for line, (stream, _) in zip(seen, wanted(), strict=True))
     assert (logs.followers, logs.viewers) == (0, 0)
     assert len({line.id for line in seen}) == len(seen)
 
