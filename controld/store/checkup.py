@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy import inspect, select, text
+from sqlalchemy import create_engine, inspect, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from controld.core.faults import StoreUnavailable
 from controld.model.node import NodeState
+from controld.store.connection import Connection, connected, dispose
 from controld.store.migrate import find_head
 from controld.store.tables import node_reports, nodes
 
@@ -60,7 +60,7 @@ class Checkup:
         """The revision it has and the one that is needed."""
         head = await asyncio.to_thread(find_head)
         async with self._connect() as connection:
-            if not await connection.run_sync(lambda plain: inspect(plain).has_table("alembic_version")):
+            if not await connection.run(lambda plain: inspect(plain).has_table("alembic_version")):
                 return SchemaFacts(revision=None, head=head)
             found = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one_or_none()
         return SchemaFacts(revision=found, head=head)
@@ -98,18 +98,18 @@ class Checkup:
         ]
 
     @asynccontextmanager
-    async def _connect(self) -> AsyncIterator[AsyncConnection]:
+    async def _connect(self) -> AsyncIterator[Connection]:
         url = self._url
         if self.file is not None:
             url = url.set(database=f"file:{self.file}", query={"mode": "ro", "uri": "true"})
-        engine = create_async_engine(url)
+        engine = create_engine(url)
         try:
-            async with engine.connect() as connection:
+            async with connected(engine) as connection:
                 yield connection
         except (DBAPIError, OSError) as error:
             raise StoreUnavailable(f"cannot read the database: {getattr(error, 'orig', None) or error}") from error
         finally:
-            await engine.dispose()
+            await dispose(engine)
 
 
 def _is_corrupt(error: BaseException | None) -> bool:

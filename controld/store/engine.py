@@ -9,15 +9,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
-from sqlalchemy import event, text
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from controld.core.faults import AlreadyExists, StoreBusy, StoreUnavailable
 from controld.model.change import Change
+from controld.store.connection import Connection, dispose
 from controld.store.feed import CHANNEL, Feed, Listener
 from controld.store.migrate import migrate
 from kit.clock import Clock
@@ -39,7 +39,7 @@ _WRITE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 class Transaction:
     """One transaction on one connection; it collects what to tell the feed after commit."""
 
-    def __init__(self, connection: AsyncConnection, *, unbroken: Tasks | None = None) -> None:
+    def __init__(self, connection: Connection, *, unbroken: Tasks | None = None) -> None:
         self._connection = connection
         self._unbroken = unbroken
         self.changes: dict[Change, None] = {}
@@ -47,7 +47,7 @@ class Transaction:
     @property
     def is_postgres(self) -> bool:
         """Whether the database is PostgreSQL."""
-        return self._connection.dialect.name == "postgresql"
+        return self._connection.is_postgres
 
     async def execute(self, statement: Any, parameters: Any = None) -> Any:
         """The result of a SQLAlchemy statement, buffered; a list of parameters runs it once for each."""
@@ -80,7 +80,7 @@ class Database:
         self.url = url
         self.feed = feed
         self._clock = clock
-        self._opened: AsyncEngine | None = None
+        self._opened: Engine | None = None
         self._is_postgres = make_url(url).get_backend_name() == "postgresql"
         self._writer = asyncio.Lock()
         self._readers = self._writer if _is_in_memory(url) else asyncio.Semaphore(_CONNECTIONS)
@@ -107,7 +107,7 @@ class Database:
         if self._listener is not None:
             await self._listener.close()
         if self._opened is not None:
-            await self._opened.dispose()
+            await dispose(self._opened)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
@@ -115,7 +115,7 @@ class Database:
         with self._measured(None), _translated():
             async with self._admitted(None if self._is_postgres else self._readers) as connection:
                 if self._is_postgres:
-                    await connection.execution_options(isolation_level="REPEATABLE READ")
+                    await connection.set_options(isolation_level="REPEATABLE READ")
                 yield Transaction(connection, unbroken=self._unbroken)
 
     @asynccontextmanager
@@ -123,7 +123,7 @@ class Database:
         """A transaction that may change things; leaving the block commits, then the feed is told."""
         with self._measured(self.write_seconds), _translated():
             async with self._admitted(None if self._is_postgres else self._writer) as connection:
-                await connection.execution_options(moorage_write=True)
+                await connection.set_options(moorage_write=True)
                 transaction = Transaction(connection, unbroken=self._unbroken)
                 yield transaction
                 changes = list(transaction.changes)
@@ -155,7 +155,7 @@ class Database:
                 seconds.add(perf_counter() - started)
 
     @asynccontextmanager
-    async def _admitted(self, queue: asyncio.Lock | asyncio.Semaphore | None) -> AsyncIterator[AsyncConnection]:
+    async def _admitted(self, queue: asyncio.Lock | asyncio.Semaphore | None) -> AsyncIterator[Connection]:
         """A connection, once the queue's place is had in the order of asking; raises StoreBusy."""
         self.waiting += 1
         waits = True
@@ -168,33 +168,33 @@ class Database:
             self.waiting -= waits
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+    async def _connected(self) -> AsyncIterator[Connection]:
         """A connection that is clean and back in the pool when the block has ended, however it ends."""
-        connection = self._engine.connect()
-        start = connection.start()
+        connection = Connection(self._engine)
+        opening = connection.open()
         try:
-            await (start if self._unbroken is None else self._unbroken.finish("connect", start))
+            await (opening if self._unbroken is None else self._unbroken.finish("connect", opening))
             yield connection
         finally:
-            if connection.sync_connection is not None:
+            if connection.is_open:
                 await self._tasks.finish("release", connection.close())
 
     @property
-    def _engine(self) -> AsyncEngine:
+    def _engine(self) -> Engine:
         if self._opened is None:
             raise RuntimeError("the database is not open")
         return self._opened
 
-    async def _notify(self, connection: AsyncConnection, changes: list[Change]) -> None:
+    async def _notify(self, connection: Connection, changes: list[Change]) -> None:
         for payload in self.feed.encode(changes):
             await connection.execute(
                 text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": payload}
             )
 
 
-def _make_engine(url: str) -> AsyncEngine:
+def _make_engine(url: str) -> Engine:
     if make_url(url).get_backend_name() == "postgresql":
-        return create_async_engine(
+        return create_engine(
             url,
             pool_size=_CONNECTIONS,
             max_overflow=0,
@@ -205,9 +205,9 @@ def _make_engine(url: str) -> AsyncEngine:
     more: dict[str, Any] = (
         {"poolclass": StaticPool} if _is_in_memory(url) else {"pool_size": _CONNECTIONS + 1, "max_overflow": 0}
     )
-    engine = create_async_engine(url, connect_args={"timeout": _BUSY_SECONDS}, **more)
-    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, **more)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
@@ -229,7 +229,7 @@ def _is_in_memory(url: str) -> bool:
     return parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}
 
 
-async def _commit(connection: AsyncConnection) -> None:
+async def _commit(connection: Connection) -> None:
     """Commit; a connection whose commit failed may still be in its transaction, so it is closed for good."""
     try:
         await connection.commit()

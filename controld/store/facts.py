@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from controld.core.ports import Transaction
 from controld.store.tables import facts
+from controld.store.upsert import insert_into
 
 
 class FactStore:
@@ -20,12 +20,10 @@ class FactStore:
 
     async def put(self, tx: Transaction, name: str, value: Any) -> None:
         """Keep the fact in place of the one there was."""
-        insert = postgresql.insert if tx.is_postgres else sqlite.insert
-        statement = insert(facts).values(name=name, value=value)
+        statement = insert_into(tx, facts).values(name=name, value=value)
         await tx.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
 
     async def put_once(self, tx: Transaction, name: str, value: Any) -> Any:
         """Keep the fact unless there is one, and return the one that stands."""
-        insert = postgresql.insert if tx.is_postgres else sqlite.insert
-        await tx.execute(insert(facts).values(name=name, value=value).on_conflict_do_nothing())
+        await tx.execute(insert_into(tx, facts).values(name=name, value=value).on_conflict_do_nothing())
         return await self.get(tx, name)

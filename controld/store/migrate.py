@@ -8,10 +8,10 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, inspect, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Connection, Engine, inspect, text
 
 from controld.core.faults import DatabaseNewer
+from controld.store.connection import connected
 from kit.clock import Clock
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ MORE_VERSIONS: tuple[Path, ...] = ()
 _LOCK = 0x6D6F6F72
 
 
-async def migrate(engine: AsyncEngine, *, clock: Clock) -> None:
+async def migrate(engine: Engine, *, clock: Clock) -> None:
     """Run every migration that the database has not had, in one transaction; raises DatabaseNewer."""
     head = await asyncio.to_thread(find_head)
-    async with engine.connect() as connection:
-        current = await connection.run_sync(_read_revision)
+    async with connected(engine) as connection:
+        current = await connection.run(_read_revision)
         if current == head:
             return
         script = await asyncio.to_thread(_load_script)
@@ -39,11 +39,11 @@ async def migrate(engine: AsyncEngine, *, clock: Clock) -> None:
             await asyncio.to_thread(
                 _put_aside, Path(engine.url.database), head=head, stamp=f"{clock.now():%Y%m%dT%H%M%SZ}"
             )
-    async with engine.connect() as connection:
-        await connection.execution_options(moorage_write=True)
+    async with connected(engine) as connection:
+        await connection.set_options(moorage_write=True)
         if engine.dialect.name == "postgresql":
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-        await connection.run_sync(_run, script)
+        await connection.run(_run, script)
         await connection.commit()
     _log.info("database migrated", extra={"from": current, "to": head})
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Row, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from controld.core.ports import Transaction
 from controld.model.report import NodeReport
 from controld.store.tables import node_reports, nodes
+from controld.store.upsert import insert_into
 from wire.link import HostReport, JobRunReport, Part, ReplicaReport
 
 
@@ -39,7 +39,7 @@ class NodeReportStore:
 
     async def save(self, tx: Transaction, reports: Sequence[NodeReport]) -> None:
         """Keep these as the newest word of their nodes."""
-        insert = (postgresql.insert if tx.is_postgres else sqlite.insert)(node_reports)
+        insert = insert_into(tx, node_reports)
         names = ("heard_at", "applied_digest", "converged", "report")
         statement = insert.on_conflict_do_update(
             index_elements=["node_id"], set_={name: insert.excluded[name] for name in names}

@@ -6,13 +6,13 @@ from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Row, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from controld.core.ports import Transaction
 from controld.model.project import Membership, Project
 from controld.model.role import Role
 from controld.model.service import ResourceLimits
 from controld.store.tables import jobs, memberships, projects, services
+from controld.store.upsert import insert_into
 
 
 class ProjectStore:
@@ -70,9 +70,8 @@ class MemberStore:
 
     async def put(self, tx: Transaction, membership: Membership) -> None:
         """Give a user a role, in place of the one they had."""
-        insert = postgresql.insert if tx.is_postgres else sqlite.insert
         await tx.execute(
-            insert(memberships)
+            insert_into(tx, memberships)
             .values(project_id=membership.project_id, user_id=membership.user_id, role=membership.role.value)
             .on_conflict_do_update(index_elements=["project_id", "user_id"], set_={"role": membership.role.value})
         )

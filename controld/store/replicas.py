@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Row, delete, insert, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from controld.core.ports import Transaction
 from controld.model.replica import PlacedReplica
 from controld.store.tables import Moment, log_places, replicas
+from controld.store.upsert import insert_into
 from wire.spec import Replica, Wanted
 
 LOGS_LAST: Final = dt.timedelta(days=30)
@@ -80,7 +80,7 @@ class ReplicaStore:
             return
         those = replicas.c.id.in_([replica.id for replica in removed])
         left = select(replicas.c.service_id, replicas.c.node_id, literal(at, Moment)).where(those).distinct()
-        insert_place = (postgresql.insert if tx.is_postgres else sqlite.insert)(log_places)
+        insert_place = insert_into(tx, log_places)
         await tx.execute(
             insert_place.from_select(["service_id", "node_id", "left_at"], left).on_conflict_do_update(
                 index_elements=["service_id", "node_id"], set_={"left_at": at}
