@@ -52,6 +52,7 @@ class Reports:
         self._heard: dict[str, NodeReport] = {}
         self._seen: dict[str, tuple[dt.datetime | None, float, bool]] = {}
         self._host: _KnownHost | None = None
+        self._flushing = asyncio.Lock()
         self.taken = 0
         """Heartbeats since the start."""
 
@@ -114,9 +115,28 @@ class Reports:
             self._changed[node_id] = report
 
     async def flush(self) -> None:
-        """Write what is new, in one transaction; what cannot be written is kept for the next time."""
-        if not self._heard:
-            return
+        """Write what is new, in one transaction, once what another call writes is written; what cannot be is kept for
+        the next time.
+        """
+        async with self._flushing:
+            if self._heard:
+                await self._write()
+
+    async def fetch(self, node_id: str) -> NodeReport | None:
+        """The newest word of a node, from memory when it is linked here."""
+        report = self._linked.get(node_id)
+        if report is not None and report.wire_version is not None:
+            return dataclasses.replace(report)
+        if (waiting := self._changed.get(node_id)) is not None:
+            return dataclasses.replace(waiting)
+        async with self._database.read() as tx:
+            return await self._store.get(tx, node_id)
+
+    def latest_host_report(self) -> HostReport | None:
+        """The newest numbers of the oldest node that tells some; while it is silent for long, of another."""
+        return None if self._host is None else self._host.report
+
+    async def _write(self) -> None:
         heard, changed, told = self._heard, self._changed, self._told
         self._heard, self._changed, self._told = {}, {}, set()
         try:
@@ -135,20 +155,6 @@ class Reports:
             self._changed = changed | self._changed
             self._told |= told
             raise
-
-    async def fetch(self, node_id: str) -> NodeReport | None:
-        """The newest word of a node, from memory when it is linked here."""
-        report = self._linked.get(node_id)
-        if report is not None and report.wire_version is not None:
-            return dataclasses.replace(report)
-        if (waiting := self._changed.get(node_id)) is not None:
-            return dataclasses.replace(waiting)
-        async with self._database.read() as tx:
-            return await self._store.get(tx, node_id)
-
-    def latest_host_report(self) -> HostReport | None:
-        """The newest numbers of the oldest node that tells some; while it is silent for long, of another."""
-        return None if self._host is None else self._host.report
 
     def _note_host(self, node_id: str, report: HostReport) -> None:
         now, known = self._clock.monotonic(), self._host
