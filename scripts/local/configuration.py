@@ -12,6 +12,8 @@ from scripts.local.places import Places, Ports
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _SHARED: Final = ("kit", "wire")
+_HEAPS: Final = "MALLOC_ARENA_MAX=2"
+"""As in the daemons' units."""
 
 
 def render_controld_settings(places: Places, ports: Ports) -> str:
@@ -57,7 +59,7 @@ def render_programs(places: Places) -> dict[str, str]:
 
 def _python(program: str, settings: Path) -> str:
     revision = _revision(program)
-    environment = f"PYTHONPATH={ROOT} MOORAGE_REVISION={revision}"
+    environment = f"PYTHONPATH={ROOT} MOORAGE_REVISION={revision} {_HEAPS}"
     return f"/usr/bin/env {environment} {sys.executable} -P -m {program} run --config {settings}"
 
 
