@@ -284,4 +284,4 @@ async def _read_pieces(path: Path) -> AsyncIterator[bytes]:
         while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
             yield piece
     finally:
-        await asyncio.to_thread(file.close)
+        file.close()  # in a thread it would be left open by who is cancelled meanwhile
