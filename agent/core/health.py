@@ -73,12 +73,12 @@ class HealthChecks:
             probed = await self._probe.check(
                 target.run.ip, target.run.port, target.health.path, timeout_seconds=target.health.timeout_seconds
             )
-            before = self._facts[name]
-            after = weigh_check(before, probed, target.health, now=self._clock.monotonic())
+            before, now = self._facts[name], self._clock.monotonic()
+            after = weigh_check(before, probed, target.health, now=now)
             self._facts[name] = after
             if _says(before) != _says(after):
                 self._on_change()
-            await self._clock.sleep(pace_check(after, target.health, hurried=self.hurried))
+            await self._clock.sleep(pace_check(after, target.health, now=now, hurried=self.hurried))
 
 
 def _says(facts: HealthFacts) -> tuple[object, ...]:

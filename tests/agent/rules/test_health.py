@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.model.replica import HealthFacts, Obstacle, Probed, Run, Verdict
-from agent.rules.health import RETRY_SECONDS, begin_facts, explain_check, pace_check, takes_connections, weigh_check
+from agent.rules.health import (
+    BEAT_SECONDS,
+    RETRY_SECONDS,
+    begin_facts,
+    explain_check,
+    pace_check,
+    takes_connections,
+    weigh_check,
+)
 from wire.spec import Health
 
 RUN = Run(container_id="c1", started_at=None, ip="10.0.0.2", port=8080)
@@ -43,11 +53,38 @@ def test_only_failures_in_a_row_make_it_unhealthy_and_steady_success_heals_it() 
 
 def test_checks_are_quick_until_it_is_healthy_and_while_its_health_is_in_doubt() -> None:
     facts = begin_facts(RUN, now=0.0, adopted=False)
-    assert pace_check(facts, HEALTH) == RETRY_SECONDS
+    assert pace_check(facts, HEALTH, now=0.1) == RETRY_SECONDS
     facts = weigh(facts, (0.0, WELL), (1.0, WELL))
-    assert pace_check(facts, HEALTH) == 5.0
-    assert pace_check(facts, HEALTH, hurried=True) == 1.0
-    assert pace_check(weigh(facts, (6.0, ILL)), HEALTH) == 1.0
+    assert pace_check(facts, HEALTH, now=1.0) == 5.0
+    assert pace_check(facts, HEALTH, now=1.1, hurried=True) == 1.0
+    assert pace_check(weigh(facts, (6.1, ILL)), HEALTH, now=6.1) == 1.0
+
+
+@given(now=st.floats(0, 1e7), interval=st.floats(2 * BEAT_SECONDS, 600))
+def test_what_is_healthy_is_checked_on_a_beat_that_all_share_and_not_much_later_than_its_interval(
+    now: float, interval: float
+) -> None:
+    facts = begin_facts(RUN, now=0.0, adopted=True)
+    health = Health(path="/up", timeout_seconds=5, interval_seconds=interval)
+    seconds = pace_check(facts, health, now=now)
+    beats = (now + seconds) / BEAT_SECONDS
+    assert beats == pytest.approx(round(beats), abs=1e-6)
+    assert interval - BEAT_SECONDS < seconds <= interval + 0.051
+
+
+@given(late=st.lists(st.floats(-0.01, 0.4), min_size=1, max_size=20))
+def test_a_timer_that_ends_early_or_a_check_that_takes_its_time_does_not_change_the_pace(late: list[float]) -> None:
+    facts = begin_facts(RUN, now=0.0, adopted=True)
+    due = 100.0
+    for seconds in late:
+        now = due + seconds
+        due = now + pace_check(facts, HEALTH, now=now)
+    assert due == pytest.approx(100.0 + 5.0 * len(late))
+
+
+def test_an_interval_shorter_than_two_beats_is_kept_to() -> None:
+    facts = begin_facts(RUN, now=0.0, adopted=True)
+    assert pace_check(facts, Health(path="/up", timeout_seconds=5, interval_seconds=0.3), now=7.1) == 0.3
 
 
 @pytest.mark.parametrize(
