@@ -1,10 +1,14 @@
-"""Readings of a container's use of the machine; what cannot be read is None."""
+"""Readings of a container's use of the machine; what cannot be read is None.
+
+They are structs, since every sweep makes some for each container.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import enum
-from dataclasses import dataclass
+
+import msgspec
 
 
 class ReadingSource(enum.Enum):
@@ -16,8 +20,7 @@ class ReadingSource(enum.Enum):
     NETLINK = "netlink"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A running container that is read."""
 
     container_id: str
@@ -25,8 +28,7 @@ class Target:
     """Of its first process."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceIo:
+class DeviceIo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Bytes that went between a container and a block device, `major:minor`, since the container started."""
 
     device: str
@@ -34,8 +36,7 @@ class DeviceIo:
     written_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryDetail:
+class MemoryDetail(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a container's memory is made of; read less often than the rest."""
 
     peak_bytes: int | None = None
@@ -47,8 +48,7 @@ class MemoryDetail:
     swap_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a container used up to one moment, or uses at it; what is cumulative began when the container started."""
 
     container_id: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from agent.model.metrics import Reading
+from agent.model.metrics import DeviceIo, Reading
 from agent.model.usage import Values
 from wire.link import HostReport
 
@@ -25,23 +25,23 @@ def compute_usage(before: Reading | None, after: Reading, seconds: float) -> Val
     A reading of another container, or of another run of it whose CPU time begins anew, gives no rates; nor does the
     first of all, for which `before` is None.
     """
-    levels = (_as_float(after.memory_current_bytes), _as_float(after.pids))
+    memory, pids = after.memory_current_bytes, after.pids
+    levels = (None if memory is None else float(memory), None if pids is None else float(pids))
     if before is None or before.container_id != after.container_id or _began_anew(before, after):
         return (None,) * 9 + levels
+    (read_before, written_before), (read, written) = _sum_io(before.io), _sum_io(after.io)
+    milliseconds = seconds * 1000
+    alike = before.network_source is after.network_source
     return (
-        _millis(before.cpu_usage_usec, after.cpu_usage_usec, seconds),
-        _millis(before.cpu_throttled_usec, after.cpu_throttled_usec, seconds),
-        compute_rate(_sum_io(before, written=False), _sum_io(after, written=False), seconds),
-        compute_rate(_sum_io(before, written=True), _sum_io(after, written=True), seconds),
-        compute_rate(before.network_received_bytes, after.network_received_bytes, seconds)
-        if before.network_source is after.network_source
-        else None,
-        compute_rate(before.network_sent_bytes, after.network_sent_bytes, seconds)
-        if before.network_source is after.network_source
-        else None,
-        _millis(before.cpu_pressure_usec, after.cpu_pressure_usec, seconds),
-        _millis(before.memory_pressure_usec, after.memory_pressure_usec, seconds),
-        _millis(before.io_pressure_usec, after.io_pressure_usec, seconds),
+        compute_rate(before.cpu_usage_usec, after.cpu_usage_usec, milliseconds),
+        compute_rate(before.cpu_throttled_usec, after.cpu_throttled_usec, milliseconds),
+        compute_rate(read_before, read, seconds),
+        compute_rate(written_before, written, seconds),
+        compute_rate(before.network_received_bytes, after.network_received_bytes, seconds) if alike else None,
+        compute_rate(before.network_sent_bytes, after.network_sent_bytes, seconds) if alike else None,
+        compute_rate(before.cpu_pressure_usec, after.cpu_pressure_usec, milliseconds),
+        compute_rate(before.memory_pressure_usec, after.memory_pressure_usec, milliseconds),
+        compute_rate(before.io_pressure_usec, after.io_pressure_usec, milliseconds),
         *levels,
     )
 
@@ -69,20 +69,16 @@ def _began_anew(before: Reading, after: Reading) -> bool:
     )
 
 
-def _millis(before: int | None, after: int | None, seconds: float) -> float | None:
-    rate = compute_rate(before, after, seconds)
-    return None if rate is None else rate / 1000
-
-
-def _sum_io(reading: Reading, *, written: bool) -> int | None:
-    if reading.io is None:
-        return None
-    return sum(each.written_bytes if written else each.read_bytes for each in reading.io)
+def _sum_io(devices: tuple[DeviceIo, ...] | None) -> tuple[int | None, int | None]:
+    """Bytes read and written over all devices."""
+    if devices is None:
+        return None, None
+    read = written = 0
+    for each in devices:
+        read += each.read_bytes
+        written += each.written_bytes
+    return read, written
 
 
 def _busy_jiffies(host: HostReport) -> int:
     return host.cpu_user_jiffies + host.cpu_nice_jiffies + host.cpu_system_jiffies
-
-
-def _as_float(value: int | None) -> float | None:
-    return None if value is None else float(value)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from agent.model.metrics import DeviceIo, Reading, ReadingSource
 from agent.model.usage import FIELDS, RATES
@@ -35,7 +35,7 @@ BEFORE = reading(
     network_source=ReadingSource.NETLINK,
     io_pressure_usec=0,
 )
-AFTER = dataclasses.replace(
+AFTER = structs.replace(
     BEFORE,
     cpu_usage_usec=2_000_000,
     cpu_throttled_usec=100_000,
@@ -67,8 +67,8 @@ def test_two_readings_make_means_over_the_time_between_them() -> None:
 
 
 def test_the_first_reading_and_one_of_another_container_have_levels_alone() -> None:
-    another = dataclasses.replace(BEFORE, container_id="other")
-    anew = dataclasses.replace(BEFORE, cpu_usage_usec=3_000_000)
+    another = structs.replace(BEFORE, container_id="other")
+    anew = structs.replace(BEFORE, cpu_usage_usec=3_000_000)
     for before in (None, another, anew):
         found = usage(before, AFTER)
         assert [found[name] for name in RATES] == [None] * len(RATES)
@@ -76,7 +76,7 @@ def test_the_first_reading_and_one_of_another_container_have_levels_alone() -> N
 
 
 def test_counters_of_two_sources_make_no_rate() -> None:
-    after = dataclasses.replace(AFTER, network_source=ReadingSource.PROCFS)
+    after = structs.replace(AFTER, network_source=ReadingSource.PROCFS)
 
     assert usage(BEFORE, after)["network_received_bytes_per_second"] is None
     assert usage(BEFORE, after)["cpu_millis"] == 500.0
