@@ -10,7 +10,8 @@ _HEADER: Final = struct.Struct("=IHHII")
 _ATTRIBUTE: Final = struct.Struct("=HH")
 _STATS: Final = struct.Struct("=BBHII")
 _LINK: Final = struct.Struct("=BxHiII")
-_FIRST_COUNTERS: Final = struct.Struct("=16xQQ")
+_COUNTERS: Final = struct.Struct("=4xI4x2xH16xQQ")
+"""A link's index, the name of the attribute that comes first, and two of its counters."""
 _INT: Final = struct.Struct("=i")
 
 _ERROR, _DONE = 2, 3
@@ -70,10 +71,10 @@ def parse_answer(data: bytes) -> tuple[list[tuple[int, memoryview]], bool]:
 def parse_counters(messages: list[tuple[int, memoryview]]) -> Iterator[tuple[int, tuple[int, int]]]:
     """Index of each link with the bytes that it received and sent."""
     for kind, payload in messages:
-        if kind == _NEW_STATS:
-            for name, value in _attributes(payload, _STATS.size):
-                if name == _STATS_LINK_64:
-                    yield _STATS.unpack_from(payload)[3], _FIRST_COUNTERS.unpack_from(value)
+        if kind == _NEW_STATS and len(payload) >= _COUNTERS.size:
+            link, name, received, sent = _COUNTERS.unpack_from(payload)
+            if name == _STATS_LINK_64:  # it comes first: nothing else was asked for
+                yield link, (received, sent)
 
 
 def parse_peers(messages: list[tuple[int, memoryview]]) -> Iterator[tuple[int, int]]:
