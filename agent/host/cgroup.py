@@ -22,15 +22,37 @@ T = TypeVar("T")
 
 _READ_BYTES: Final = 16 * 1024
 _MORE_SECONDS: Final = 15.0
-"""So old may the kinds of memory be, whose file is the dearest of all, and a container's link be looked for again."""
+"""So old may the kinds of memory be, whose file is the dearest of all, and what is known of a container's links.
+
+All containers are looked at again together, since the kernel tells of all links at once.
+"""
+
+
+@dataclass(slots=True)
+class _File:
+    """An open file, what was read from it last and what that said; the same bytes are not parsed again."""
+
+    name: str
+    number: int
+    choice: Choice
+    data: bytes | None = None
+    value: Any = None
+
+    def read(self) -> Any:
+        """What the file says now; None when it is gone or says nothing that is understood."""
+        data = _read_file(self.number)
+        if data != self.data:
+            self.value = self.choice.parse(data) if data is not None else None
+            self.data = data
+        return self.value
 
 
 @dataclass(slots=True)
 class _Held:
-    """The open files of one run of a container, by what is read from them; one that is not there is left out."""
+    """The open files of one run of a container; one that is not there is left out."""
 
     pid: int
-    files: dict[str, tuple[int, Choice]] = field(default_factory=dict)
+    files: list[_File] = field(default_factory=list)
     processes: int | None = None
     network: int | None = None
     more: tuple[tuple[str, Path, Choice], ...] = ()
@@ -41,7 +63,7 @@ class _Held:
     def list_open(self) -> list[int]:
         """Every descriptor."""
         rest = [each for each in (self.processes, self.network) if each is not None]
-        return [file for file, _ in self.files.values()] + rest
+        return [file.number for file in self.files] + rest
 
 
 class CgroupReader:
@@ -106,11 +128,10 @@ class CgroupReader:
         held = self._held[container_id]
         found: dict[str, Any] = {}
         sources: dict[str, ReadingSource] = {}
-        for name, (file, choice) in held.files.items():
-            data = _read_file(file)
-            value = choice.parse(data) if data is not None else None
+        for file in held.files:
+            value = file.read()
             if value is not None:
-                found[name], sources[name] = value, choice.source
+                found[file.name], sources[file.name] = value, file.choice.source
         cpu: CpuTimes | None = found.get("cpu")
         io: tuple[DeviceIo, ...] | None = found.get("io")
         told = bool(found)
@@ -169,7 +190,7 @@ class CgroupReader:
 
     def _look_again(self, due: Sequence[_Held], now: float) -> None:
         for held in due:
-            held.more_due = now + _MORE_SECONDS
+            held.more_due = (now // _MORE_SECONDS + 1) * _MORE_SECONDS
             held.memory = _read_more(held)
         if self._links is not None:
             found = self._links.find([held.pid for held in due if held.files])
@@ -196,8 +217,8 @@ class CgroupReader:
         for name, choices in HELD.items():
             opened = find(choices, _open_file)
             if opened is not None:
-                held.files[name] = opened
-        if "memory" not in held.files:
+                held.files.append(_File(name, *opened))
+        if all(file.name != "memory" for file in held.files):
             processes = find(PROCESSES, _open_file)
             held.processes = processes[0] if processes else None
         more = ((name, find(choices, _existing)) for name, choices in MORE.items())
@@ -221,10 +242,14 @@ def _sum_links(links: Sequence[int], counters: Mapping[int, tuple[int, int]]) ->
 def _read_more(held: _Held) -> MemoryDetail:
     found: dict[str, Any] = {}
     for name, path, choice in held.more:
-        try:
-            value = choice.parse(path.read_bytes())
-        except OSError:
+        file = _open_file(path)
+        if file is None:
             continue
+        data = _read_file(file)
+        os.close(file)
+        if data is None:
+            continue
+        value = choice.parse(data)
         found.update(value if isinstance(value, dict) else {name: value})
     return MemoryDetail(
         peak_bytes=found.get("peak"),

@@ -16,6 +16,7 @@ from agent.host.links import LinkCounters
 from agent.model.engine import Container
 from agent.model.metrics import DeviceIo, MemoryDetail, Reading, ReadingSource, Target
 from kit.clock import SystemClock
+from tests.fakes.clock import FakeClock
 from tests.fixtures.engine import SpecMaker
 from tests.waiting import eventually
 
@@ -107,6 +108,39 @@ async def test_without_a_memory_controller_the_resident_memory_of_all_processes_
     assert reading.memory_current_bytes % 17 == 0
     assert reading.memory_current_bytes >= 17 * 4096
     await reader.close()
+
+
+async def test_a_reading_says_what_the_files_say_now_also_what_they_said_before_and_what_nobody_understands(
+    tmp_path: Path,
+) -> None:
+    shutil.copytree(SAMPLE, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "sys/fs/cgroup" / SCOPE / "pids.current"
+    reader = reader_of(tmp_path)
+    said = []
+    for text in ("2\n", "3\n", "3\n", "many\n", "3\n", "2\n"):
+        file.write_text(text)
+        said.append((await read_one(reader)).pids)
+    await reader.close()
+
+    assert said == [2, 3, 3, None, 3, 2]
+
+
+async def test_what_memory_is_made_of_is_read_again_within_fifteen_seconds(tmp_path: Path) -> None:
+    shutil.copytree(SAMPLE, tmp_path, dirs_exist_ok=True)
+    clock = FakeClock()
+    await clock.advance(7.0)
+    reader = CgroupReader(proc_dir=tmp_path / "proc", cgroup_dir=tmp_path / "sys/fs/cgroup", clock=clock)
+    folder = tmp_path / "sys/fs/cgroup" / SCOPE
+    before = await read_one(reader)
+    (folder / "memory.max").write_text("max\n")
+    (folder / "memory.swap.current").unlink()
+    await clock.advance(15.0)
+    after = await read_one(reader)
+    await reader.close()
+
+    assert (before.memory.limit_bytes, before.memory.swap_bytes) == (67108864, 0)
+    assert (after.memory.limit_bytes, after.memory.swap_bytes) == (None, None)
+    assert after.memory.anon_bytes == before.memory.anon_bytes
 
 
 async def test_a_process_of_another_container_is_not_read(tmp_path: Path) -> None:
