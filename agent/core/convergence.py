@@ -230,8 +230,8 @@ class Convergence:
         return delay
 
     async def _turn(self, spec: NodeSpec, busy: frozenset[str]) -> float:
-        observed = await self._observe(spec, busy)
-        self._recollection.take_look(find_standings(spec, observed))
+        observed, standings = await self._observe(spec, busy)
+        self._recollection.take_look(standings)
         plan = plan_node(
             spec,
             observed,
@@ -239,6 +239,7 @@ class Convergence:
             now=self._clock.monotonic(),
             registry_port=self._registry_port,
             waker_port=self._waker_port,
+            standings=standings,
         )
         self._recollection.memory = plan.memory
         turned = False
@@ -261,7 +262,8 @@ class Convergence:
         delay = self._looked_at + SWEEP_SECONDS - self._clock.monotonic() if quiet else POLL_SECONDS
         return max(SHORTEST_SECONDS, delay if plan.next_wake_seconds is None else min(delay, plan.next_wake_seconds))
 
-    async def _observe(self, spec: NodeSpec, busy: frozenset[str]) -> Snapshot:
+    async def _observe(self, spec: NodeSpec, busy: frozenset[str]) -> tuple[Snapshot, Mapping[str, Standing]]:
+        """What the node looks like, and where its replicas stand by that."""
         seen = Snapshot(containers=self._lookout.containers or (), health=self._health.facts)
         standings = find_standings(spec, seen)
         adopted = frozenset[str]() if self._adopted else find_adopted(standings, self._lookout.ingress)
@@ -273,12 +275,13 @@ class Convergence:
                 if (run := standing.run) is not None
             }
         )
-        seen = dataclasses.replace(seen, health=self._health.facts)
-        standings = find_standings(spec, seen)
+        if (facts := self._health.facts) != seen.health:
+            seen = dataclasses.replace(seen, health=facts)
+            standings = find_standings(spec, seen)
         leaving = find_leaving(spec, seen, standings, drains=self._recollection.memory.drains)
         sessions = await self._lookout.count_sessions({item.replica_id for item in leaving})
         images = await self._lookout.find_images(self._list_wanted_images(standings, busy))
-        return dataclasses.replace(
+        observed = dataclasses.replace(
             seen,
             ingress=self._lookout.ingress,
             sessions=sessions,
@@ -286,6 +289,7 @@ class Convergence:
             busy=busy,
             engine_ok=self._lookout.engine_ok,
         )
+        return observed, standings
 
     def _list_wanted_images(self, standings: Mapping[str, Standing], busy: frozenset[str]) -> set[str]:
         references = {

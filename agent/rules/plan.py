@@ -45,14 +45,18 @@ def plan_node(
     now: float,
     registry_port: int,
     waker_port: int | None = None,
+    standings: Mapping[str, Standing] | None = None,
 ) -> Plan:
     """The plan for this moment (`now`: monotonic seconds), with one action at most for each key that is not busy.
+
+    `standings` are those of what is seen, for a caller that has found them already.
 
     The ingress state never takes the last ready server from a route that keeps a healthy replica, and a container is
     stopped only after its servers were seen to be gone or its drain time is over. Applying the plans of a world that
     does as told ends in a plan without actions.
     """
-    standings = find_standings(spec, seen)
+    if standings is None:
+        standings = find_standings(spec, seen)
     leaving = find_leaving(spec, seen, standings, drains=memory.drains)
     drains = {item.container.id: memory.drains.get(item.container.id, now) for item in leaving}
     phased = tuple((item, _find_phase(item, spec, seen, standings, spent_seconds=now - drains[item.container.id]))

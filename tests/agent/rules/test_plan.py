@@ -21,6 +21,7 @@ from agent.model.plan import (
 from agent.model.replica import HealthFacts, Obstacle, Probed, ReplicaMemory, Run, Setback, Verdict
 from agent.rules.containers import compute_container_digest
 from agent.rules.plan import plan_node
+from agent.rules.standing import find_standings
 from tests.agent.rules.world import FAR, NODE, World, make_container, make_replica, make_spec
 from wire.spec import NodeSpec, Origin, Wanted
 
@@ -170,6 +171,18 @@ def test_no_plan_works_twice_on_one_key_or_on_a_busy_one(given_world: tuple[Node
         seen = dataclasses.replace(world.snapshot(), busy=busy)
         again = plan_node(spec, seen, world.memory, now=world.now, registry_port=7191)
         assert not busy & {action.key for action in again.actions}
+        world.turn(spec)
+
+
+@settings(max_examples=50, deadline=None)
+@given(worlds())
+def test_where_replicas_stand_is_told_by_containers_and_health_alone(given_world: tuple[NodeSpec, World]) -> None:
+    spec, world = given_world
+    for _ in range(10):
+        seen = world.snapshot()
+        early = find_standings(spec, Snapshot(containers=seen.containers, health=seen.health))
+        plan = plan_node(spec, seen, world.memory, now=world.now, registry_port=7191, standings=early)
+        assert plan == plan_node(spec, seen, world.memory, now=world.now, registry_port=7191)
         world.turn(spec)
 
 
