@@ -28,6 +28,10 @@ All containers are looked at again together, since the kernel tells of all links
 """
 
 
+_NETLINK: Final = ReadingSource.NETLINK
+_PROCFS: Final = ReadingSource.PROCFS
+
+
 @dataclass(slots=True)
 class _File:
     """An open file, what was read from it last and what that said; the same bytes are not parsed again."""
@@ -38,13 +42,10 @@ class _File:
     data: bytes | None = None
     value: Any = None
 
-    def read(self) -> Any:
-        """What the file says now; None when it is gone or says nothing that is understood."""
-        data = _read_file(self.number)
-        if data != self.data:
-            self.value = self.choice.parse(data) if data is not None else None
-            self.data = data
-        return self.value
+    def take(self, data: bytes | None) -> None:
+        """Parse what was read now; None when the file is gone."""
+        self.data = data
+        self.value = self.choice.parse(data) if data is not None else None
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ class _Held:
 
     pid: int
     files: list[_File] = field(default_factory=list)
+    sources: dict[str, ReadingSource] = field(default_factory=dict)
     processes: int | None = None
     network: int | None = None
     more: tuple[tuple[str, Path, Choice], ...] = ()
@@ -127,21 +129,25 @@ class CgroupReader:
     def _read(self, container_id: str, counters: Mapping[int, tuple[int, int]]) -> Reading:
         held = self._held[container_id]
         found: dict[str, Any] = {}
-        sources: dict[str, ReadingSource] = {}
         for file in held.files:
-            value = file.read()
-            if value is not None:
-                found[file.name], sources[file.name] = value, file.choice.source
+            try:
+                data = os.pread(file.number, _READ_BYTES, 0)  # not by _read_file: this is what a sweep does most
+            except OSError:
+                data = None
+            if data != file.data:
+                file.take(data)
+            if file.value is not None:
+                found[file.name] = file.value
         cpu: CpuTimes | None = found.get("cpu")
         io: tuple[DeviceIo, ...] | None = found.get("io")
-        told = bool(found)
-        if found.get("memory", 0) > (held.memory.peak_bytes or 0):
+        memory, memory_source = found.get("memory"), held.sources.get("memory")
+        if memory is None:
+            memory, memory_source = self._sum_resident(held), _PROCFS
+        elif memory > (held.memory.peak_bytes or 0):
             held.memory = _read_more(held)  # it has grown past what is known of it
-        if "memory" not in found and (resident := self._sum_resident(held)) is not None:
-            found["memory"], sources["memory"] = resident, ReadingSource.PROCFS
-        network, network_source = _sum_links(held.links, counters), ReadingSource.NETLINK
+        network, network_source = _sum_links(held.links, counters), _NETLINK
         if network is None:
-            network, network_source = self._read_net_dev(held), ReadingSource.PROCFS
+            network, network_source = self._read_net_dev(held), _PROCFS
         return Reading(
             container_id=container_id,
             recorded_at=self._clock.now(),
@@ -151,14 +157,14 @@ class CgroupReader:
             cpu_throttled_usec=found.get("throttled")
             if cpu is None or cpu.throttled_usec is None
             else cpu.throttled_usec,
-            cpu_source=sources.get("cpu"),
-            memory_current_bytes=found.get("memory"),
-            memory_source=sources.get("memory"),
-            memory=held.memory if told else MemoryDetail(),
+            cpu_source=held.sources["cpu"] if cpu else None,
+            memory_current_bytes=memory,
+            memory_source=memory_source if memory is not None else None,
+            memory=held.memory if found else MemoryDetail(),
             pids=found.get("pids"),
             oom_kills=found.get("oom"),
             io=io,
-            io_source=sources.get("io"),
+            io_source=held.sources["io"] if io is not None else None,
             cpu_pressure_usec=found.get("cpu_pressure"),
             memory_pressure_usec=found.get("memory_pressure"),
             io_pressure_usec=found.get("io_pressure"),
@@ -218,7 +224,8 @@ class CgroupReader:
             opened = find(choices, _open_file)
             if opened is not None:
                 held.files.append(_File(name, *opened))
-        if all(file.name != "memory" for file in held.files):
+                held.sources[name] = opened[1].source
+        if "memory" not in held.sources:
             processes = find(PROCESSES, _open_file)
             held.processes = processes[0] if processes else None
         more = ((name, find(choices, _existing)) for name, choices in MORE.items())
@@ -233,6 +240,9 @@ class CgroupReader:
 
 def _sum_links(links: Sequence[int], counters: Mapping[int, tuple[int, int]]) -> tuple[int, int] | None:
     """Bytes that the container received and sent: what its links on this side sent and received."""
+    if len(links) == 1:
+        counted = counters.get(links[0])
+        return None if counted is None else (counted[1], counted[0])
     found = [counters[link] for link in links if link in counters]
     if not found or len(found) != len(links):
         return None
