@@ -240,7 +240,7 @@ async def test_what_cannot_run_says_why_with_its_last_lines_and_harms_no_other(
     good = serve("good", engine_node_id, busybox_image)
     exits = make("exits", engine_node_id, busybox_image, "echo no database; exit 3")
     deaf = make("deaf", engine_node_id, busybox_image, "echo waiting; sleep 600")
-    mute = make("mute", engine_node_id, busybox_image, "echo listening; nc -l -p 8080 -e sleep 600")
+    mute = make("mute", engine_node_id, busybox_image, "echo listening; nc -ll -p 8080 -e sleep 10")
     absent = make("absent", engine_node_id, "sha256:" + "0" * 64, "true")
     spec = spec_of(engine_node_id, good, exits, deaf, mute, absent)
     await agent.convergence.accept(spec, compute_digest(spec))
