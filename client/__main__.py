@@ -274,8 +274,8 @@ def _audit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--action", help="such as service.create, or service for all that begins so")
     parser.add_argument("--object", dest="object_id", help="id of what it was done to")
     parser.add_argument("--outcome", choices=("done", "refused"))
-    parser.add_argument("--since", metavar="MOMENT", help="such as 2026-11-22T08:00:00Z")
-    parser.add_argument("--until", metavar="MOMENT")
+    parser.add_argument("--since", metavar="WHEN", help="from then on: such as 15m, 2h, 1d or 2026-11-22T08:00:00Z")
+    parser.add_argument("--until", metavar="WHEN", help="ahead of that moment")
     parser.add_argument("--limit", type=int, default=50, help="most records, up to 1000 (default: %(default)s)")
 
 

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import msgspec
 
+from controld.api.v1.moments import Moment, read_moment
 from controld.api.v1.paging import PageQuery
 from controld.api.v1.shapes import Id
 from controld.model.audit import AuditQuery, AuditRecord
 from wire.base import Lenient
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-_Moment = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 
 
 class AuditAsked(PageQuery, frozen=True):
@@ -29,8 +29,8 @@ class AuditAsked(PageQuery, frozen=True):
     object_id: _Text | None = None
     outcome: _Text | None = None
     """`done` or `refused`."""
-    since: _Moment | None = None
-    until: _Moment | None = None
+    since: Moment = None
+    until: Moment = None
 
 
 class ActorShape(Lenient, frozen=True):
@@ -58,16 +58,16 @@ class AuditShape(Lenient, frozen=True):
     details: Mapping[str, Any]
 
 
-def read_query(asked: AuditAsked) -> AuditQuery:
-    """What is asked for, but for the page and the project."""
+def read_query(asked: AuditAsked, now: dt.datetime) -> AuditQuery:
+    """What is asked for, but for the page and the project; raises Invalid."""
     return AuditQuery(
         actor=asked.actor,
         action=asked.action,
         object_kind=asked.object_kind,
         object_id=asked.object_id,
         outcome=asked.outcome,
-        since=asked.since,
-        until=asked.until,
+        since=read_moment("since", asked.since, now),
+        until=read_moment("until", asked.until, now),
     )
 
 

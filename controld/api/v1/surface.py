@@ -167,7 +167,7 @@ def _routes(operations: Operations) -> tuple[Route, ...]:
         *log_export.routes(operations.logs, clock=operations.clock),
         *metrics.routes(operations.metrics, operations.clock),
         *requests.routes(operations.requests),
-        *audit.routes(operations.audit_trail),
+        *audit.routes(operations.audit_trail, operations.clock),
         *consoles.routes(
             operations.consoles,
             operations.console_connections,

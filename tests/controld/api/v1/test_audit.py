@@ -77,6 +77,8 @@ async def test_the_audit_comes_in_pages_that_link_to_the_next_with_the_same_filt
                 following = answer.links.get("next")
                 url = None if following is None else str(following["url"])
         assert [record["details"]["name"] for record in seen] == ["c", "b", "a"]
+        assert await _actions(http, "?action=project&since=9999d") == ["project.create"] * 3
+        assert await _actions(http, "?action=project&until=9999d") == []
         for bad in ("limit=0", "limit=x", "before=x", "since=yesterday", "since=2026-01-01T00:00:00", "actor="):
             assert (await ask(http, "GET", f"/v1/audit?{bad}", headers=_SETUP))[0] == 400, bad
 
