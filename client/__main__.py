@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,13 +24,23 @@ from wire.version import RELEASE
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
+EXIT_UNREAD = 141
+"""What a shell says of a program whose reader has left, such as `head`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the status is 0, or 1 for whatever did not work."""
     options = _parse(arguments)
     try:
-        return asyncio.run(_run(options))
+        status = asyncio.run(_run(options))
+        print(end="", flush=True)
+        return status
+    except BrokenPipeError:
+        # What is left in the buffer is written when the interpreter ends, and has to go somewhere.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        return EXIT_UNREAD
     except (Fault, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_FAILED

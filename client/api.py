@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 
 from client.calls import Calls
-from client.faults import Refused, Unreachable
+from client.faults import Refused, Unreachable, Unreadable
 from client.messages import (
     AuditRecord,
     Certificate,
@@ -42,14 +42,14 @@ _UNREACHABLE: Final = "X-Unreachable-Nodes"
 class Api(Calls):
     """One controld as one caller sees it; used as `async with`.
 
-    Every method raises Refused with controld's own sentence, or Unreachable.
+    Every method raises Refused with controld's own sentence, Unreachable, or Unreadable.
     """
 
     async def is_healthy(self) -> bool:
         """Whether controld answers its liveness check."""
         try:
             await self._ask("GET", "/healthz", answer=dict[str, Any])
-        except (Refused, Unreachable):
+        except (Refused, Unreachable, Unreadable):
             return False
         return True
 
@@ -74,7 +74,7 @@ class Api(Calls):
 
     async def revoke_token(self, token_id: str) -> None:
         """End an API token."""
-        await self._ask("DELETE", f"/v1/api-tokens/{token_id}", answer=msgspec.Raw)
+        await self._ask("DELETE", f"/v1/api-tokens/{quote(token_id, safe='')}", answer=msgspec.Raw)
 
     async def change_password(self, *, present: str, new: str) -> None:
         """Replace the caller's own password."""
@@ -233,7 +233,7 @@ class Api(Calls):
     async def list_logs(self, service_id: str, query: Sequence[tuple[str, str]]) -> tuple[list[str], str]:
         """The last lines that the query asks for, and the names of the nodes whose lines are missing."""
         content, headers = await self._exchange("GET", f"/v1/services/{service_id}/logs?{urlencode(query)}")
-        return msgspec.json.decode(content, type=list[str]), headers.get(_UNREACHABLE, "")
+        return self._read(content, list[str]), headers.get(_UNREACHABLE, "")
 
     async def export_logs(
         self, service_id: str, query: Sequence[tuple[str, str]], output: BinaryIO, *, unpack: bool
@@ -270,7 +270,7 @@ class Api(Calls):
 
     async def get_job_run(self, job_id: str, run_id: str) -> JobRun:
         """How the run stands."""
-        return await self._ask("GET", f"/v1/jobs/{job_id}/runs/{run_id}", answer=JobRun)
+        return await self._ask("GET", f"/v1/jobs/{job_id}/runs/{quote(run_id, safe='')}", answer=JobRun)
 
     async def cancel_job_run(self, job_id: str, run_id: str) -> JobRun:
         """End the run."""

@@ -10,7 +10,7 @@ from typing import BinaryIO, Final, Self, TypeVar
 import aiohttp
 import msgspec
 
-from client.faults import Refused, Unreachable
+from client.faults import Refused, Unreachable, Unreadable
 from kit.http.sse_parse import Event, EventParser
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ _PING_SECONDS: Final = 20.0
 
 
 class Calls:
-    """One controld and one caller; what goes wrong is raised as Refused or Unreachable."""
+    """One controld and one caller; what goes wrong is raised as Refused, Unreachable or Unreadable."""
 
     def __init__(self, url: str, *, token: str | None = None) -> None:
         self._url = url.rstrip("/")
@@ -56,7 +56,16 @@ class Calls:
         seconds: float = ANSWER_SECONDS,
     ) -> T:
         content = await self._send(method, path, body=body, data=data, headers=headers, seconds=seconds)
-        return msgspec.json.decode(content, type=answer)
+        return self._read(content, answer)
+
+    def _read(self, content: bytes, answer: type[T]) -> T:
+        """What the answer says."""
+        try:
+            return msgspec.json.decode(content, type=answer)
+        except msgspec.MsgspecError as error:
+            raise Unreadable(
+                f"cannot read what {self._url} answers: is controld there, of this version? {error}"
+            ) from error
 
     async def _send(
         self,
@@ -170,4 +179,6 @@ def _check(response: aiohttp.ClientResponse, content: bytes) -> None:
     except msgspec.MsgspecError:
         envelope = _Envelope()
     message = envelope.error or f"{response.method} {response.url.path} answered {response.status} {response.reason}"
+    if response.status == 401 and not envelope.error:
+        message = "the login is not valid, or no longer: run `moorage login URL`"
     raise Refused(message, status=response.status, remote_code=envelope.code)

@@ -20,6 +20,8 @@ from kit.faults import Invalid
 
 async def log_in(config: Path, *, url: str, username: str, use_token: bool) -> None:
     """Ask for a password, or take a token, and keep the login."""
+    if not url.startswith(("http://", "https://")):
+        raise Invalid(f"cannot log in at {url}: write http:// or https:// ahead of it")
     secret = (
         sys.stdin.readline().strip()
         if not sys.stdin.isatty()

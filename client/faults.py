@@ -11,6 +11,12 @@ class Unreachable(Unavailable):
     code = "unreachable"
 
 
+class Unreadable(Unavailable):
+    """What answers is not controld, or of a version that says other things."""
+
+    code = "unreadable"
+
+
 class Refused(Fault):
     """controld answered with a fault of its own: its status, its code and its sentence."""
 

@@ -67,8 +67,9 @@ def add_logs(parser: argparse.ArgumentParser) -> None:
         "--replica", action="append", metavar="N", help="only lines of the replica with that index or id; repeatable"
     )
     parser.add_argument("--timestamps", action="store_true", help="put the moment of each line ahead of it")
-    parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes, until interrupted")
-    parser.add_argument(
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("-f", "--follow", action="store_true", help="go on with what comes, until interrupted")
+    way.add_argument(
         "--export",
         type=Path,
         metavar="FILE",
