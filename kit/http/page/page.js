@@ -7,6 +7,10 @@ const element = (name, className, ...children) => {
   return made;
 };
 
+/* A sentence with what stands between backticks as code. */
+const told = (sentence) =>
+  element("span", "", ...sentence.split("`").map((part, n) => (n % 2 ? element("code", "", part) : part)));
+
 const nameOf = (reference) => reference.split("/").pop();
 
 /* The type of a schema in a few words; structs by name. */
@@ -50,7 +54,7 @@ const fields = (schema) => {
     element("code", "", name),
     words(field),
     required.has(name) ? "required" : "optional",
-    field.description ?? "",
+    told(field.description ?? ""),
   ]);
   return table(["field", "type", "", ""], rows);
 };
@@ -71,7 +75,7 @@ const body = (operation, components) => {
       one.in,
       words(one.schema),
       one.required ? "required" : "optional",
-      one.description ?? "",
+      told(one.description ?? ""),
     ]);
     parts.push(element("h2", "", "Parameters"), table(["name", "in", "type", "", ""], rows));
   }
@@ -107,7 +111,7 @@ const show = (api) => {
           "summary",
           "",
           element("span", "method", method.toUpperCase()),
-          element("span", "what", element("span", "path", path), " ", element("span", "", operation.summary)),
+          element("span", "what", element("span", "path", path), " ", told(operation.summary)),
           element("span", "access", operation["x-least-role"]),
         ),
       );
