@@ -10,7 +10,7 @@ PIECE_BYTES = 64 * 1024
 
 def main(viewers: int, lines: int) -> None:
     """Say the port, take the viewers in, and write so many lines to each."""
-    event = b"id: 0190aaaa0000:0123abcd-64a5f3c8b1e2d-0\ndata: 1234567\n\n"
+    event = b"id: 0190aaaa0000:0123abcd_1795318201490573-0\ndata: 1234567\n\n"
     piece = event * (PIECE_BYTES // len(event))
     whole, rest = divmod(lines * len(event), len(piece))
     with socket.create_server(("127.0.0.1", 0), backlog=viewers) as server:
