@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from kit.faults import Invalid, MethodNotAllowed, Unauthenticated, UnknownPath
+from kit.faults import BadSyntax, Invalid, MethodNotAllowed, Unauthenticated, UnknownPath
 from kit.http.answers import CLIENT_GONE, is_gone, log_answer, render_failure, render_result
 from kit.http.body import read_json_body, send_continue
 from kit.http.routing import Bound, Place, Routing
@@ -27,6 +27,7 @@ class Dispatch:
     """Answers requests for all surfaces, and knows what is under way so that a server can stop in good order."""
 
     def __init__(self, surfaces: Sequence[Surface], *, ids: Ids, tasks: Tasks, tally: Tally) -> None:
+        self._surfaces = surfaces
         self._routing = Routing(surfaces)
         self._tally = tally
         self._new_id = ids.new_id
@@ -78,6 +79,15 @@ class Dispatch:
             self._in_flight -= 1
             if not self._in_flight and self._stopping:
                 self._idle.set()
+
+    def refuse_malformed(self, request: web.BaseRequest, why: str) -> web.StreamResponse:
+        """The answer to what cannot be read as a request, by the surface of `/` or else the first."""
+        assert isinstance(request, web.Request)
+        self._tally.unmatched.add(400, 0.0)
+        surface = self._routing.surface_of("/") or self._surfaces[0]
+        reason = why.partition("\n")[0].strip(" .:") or "it is not HTTP/1.1"
+        fault = BadSyntax(f"cannot read the request: {reason}")
+        return render_failure(Ask(request, self._new_id(), surface=surface, path=_NO_PATH), fault)
 
     async def end_streams(self, limit_seconds: float) -> None:
         """Close WebSockets as going away and end every other stream, each step within that many seconds."""

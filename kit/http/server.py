@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import socket
 import ssl as tls
 from collections.abc import Sequence
+from typing import Any
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -69,10 +71,12 @@ class Server:
     async def start(self) -> None:
         """Bind and begin to answer; OSError passes through when the address is taken."""
         loop = asyncio.get_running_loop()
-        self._web = web.Server(
-            self._dispatch.answer,
-            request_factory=_make_request,
-            handler_cancellation=True,
+        self._web = web.Server(self._dispatch.answer, request_factory=_make_request, handler_cancellation=True)
+        connect = functools.partial(
+            _Connection,
+            self._web,
+            dispatch=self._dispatch,
+            loop=loop,
             access_log=None,
             auto_decompress=False,
             keepalive_timeout=self._keepalive_seconds,
@@ -81,12 +85,10 @@ class Server:
             logger=_log,
         )
         if self._listening_socket is not None:
-            self._listener = await loop.create_server(
-                self._web, sock=self._listening_socket, ssl=self._ssl, backlog=1024
-            )
+            self._listener = await loop.create_server(connect, sock=self._listening_socket, ssl=self._ssl, backlog=1024)
         else:
             self._listener = await loop.create_server(
-                self._web,
+                connect,
                 self._host,
                 self._port,
                 ssl=self._ssl,
@@ -109,6 +111,32 @@ class Server:
         await self._dispatch.end_streams(min(grace_seconds, _STREAM_CLOSE_SECONDS))
         await self._dispatch.settle(deadline - loop.time())
         await server.shutdown(max(_LAST_SECONDS, deadline - loop.time()))
+
+
+class _Connection(RequestHandler):
+    """One connection; what comes on it that is not HTTP is refused in a surface's words, and is no error of ours."""
+
+    __slots__ = ("_dispatch",)
+
+    def __init__(
+        self, manager: web.Server, *, dispatch: Dispatch, loop: asyncio.AbstractEventLoop, **settings: Any
+    ) -> None:
+        super().__init__(manager, loop=loop, **settings)
+        self._dispatch = dispatch
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The last answer on the connection."""
+        if status >= 500 or request.writer.output_size:
+            return super().handle_error(request, status, exc, message)
+        response = self._dispatch.refuse_malformed(request, message or "")
+        response.force_close()
+        return response
 
 
 def _make_request(  # noqa: PLR0917 - the shape that aiohttp calls

@@ -65,6 +65,31 @@ async def test_the_longest_claim_answers_and_words_its_own_unknown_paths() -> No
             assert (answer.status, await answer.read()) == (404, b"")
 
 
+@pytest.mark.parametrize(
+    ("sent", "says"),
+    [
+        (b"\x82\x8c\0\0\0\0yes\n\r\n\r\n", "method"),
+        (b"GET /plain/x HTTP/1.1\r\nHost: x\r\nContent-Type: a/b\r\nContent-Type: c/d\r\n\r\n", "Content-Type"),
+        (b"GET /plain/x HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", "header"),
+    ],
+)
+async def test_what_is_not_http_is_refused_in_the_surfaces_words_and_leaves_no_error_in_the_log(
+    caplog: pytest.LogCaptureFixture, sent: bytes, says: str
+) -> None:
+    async with running(surface(_route(_say_surface))) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(sent)
+        head, _, body = (await asyncio.wait_for(reader.read(), 10)).partition(b"\r\n\r\n")
+        writer.close()
+    told = msgspec.json.decode(body)
+    assert head.split(b" ")[1] == b"400"
+    assert b"X-Request-Id" in head
+    assert told["code"] == "bad_syntax"
+    assert told["message"].startswith("cannot read the request: ")
+    assert says.lower() in told["message"].lower()
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 async def test_a_surface_may_answer_what_no_route_does() -> None:
     async def show_page(_: Ask) -> Answer:
         return Answer(200, b"<html>", {"Content-Type": "text/html"})
