@@ -64,7 +64,10 @@ async def settle_down(http: aiohttp.ClientSession, place: Place) -> None:
 
 
 async def await_traces(platform: Platform, container: str, *, before: Traces, spare_files: int) -> Traces:
-    """The traces once they are those of before, but for so many files of each daemon; TimeoutError after 30 s."""
+    """The traces once they are those of before, but for so many files of each daemon; TimeoutError after 90 s.
+
+    Connections that are kept for a while, in case they are of use, are closed by then.
+    """
     seen = before
 
     async def is_clean() -> bool:
@@ -78,7 +81,7 @@ async def await_traces(platform: Platform, container: str, *, before: Traces, sp
         )
 
     try:
-        await eventually(is_clean, seconds=30)
+        await eventually(is_clean, seconds=90)
     except TimeoutError as error:
         raise TimeoutError(f"consoles left {seen}, where there was {before}") from error
     return seen

@@ -239,6 +239,18 @@ async def make_place(platform: Platform, name: str) -> Place:
     return Place(platform.api_url, platform.token, service.id)
 
 
+async def await_read(place: Place) -> None:
+    """Wait until the agent reads what the service's containers use: it holds files of theirs open from then on."""
+    url, headers = f"{place.url}/v1/services/{place.service_id}/metrics", {"Authorization": f"Bearer {place.token}"}
+    async with aiohttp.ClientSession(headers=headers) as http:
+
+        async def is_read() -> bool:
+            async with http.get(url) as answer:
+                return any(reading["cpu_usage_usec"] for reading in await answer.json())
+
+        await eventually(is_read)
+
+
 async def deploy_site(api: Api, service: Service, archive: bytes) -> Deployment:
     """Deploy the archive and wait for the end, whatever it is."""
     deployment = await begin_deployment(api, service, archive)

@@ -8,7 +8,7 @@ import pytest
 
 from client.api import Api
 from tests.consoles import Place
-from tests.e2e.platform import Platform, deploy_site, pack_site, put_service
+from tests.e2e.platform import Platform, await_read, deploy_site, pack_site, put_service
 from tests.ugly_viewers import await_traces, leave_together, watching
 
 pytestmark = pytest.mark.timeout(300)
@@ -29,6 +29,7 @@ async def test_viewers_share_one_follower_and_leave_nothing_in_whatever_way_they
     place = Place(platform.api_url, platform.token, service.id)
     async with watching(place) as first:
         await first.read(20)
+    await await_read(place)
     before = await await_traces(platform, lambda seen: (seen.streams, seen.followers) == (0, 0))
 
     together = asyncio.Event()
@@ -48,7 +49,7 @@ async def test_viewers_share_one_follower_and_leave_nothing_in_whatever_way_they
             and seen.agent_files <= before.agent_files + 3
             and seen.controld_files <= before.controld_files + 3
         ),
-        seconds=60,  # connections between the daemons are kept for a while, in case they are of use
+        seconds=90,  # connections between the daemons are kept for a while, in case they are of use
     )
 
     assert there.followers == 1
