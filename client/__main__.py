@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from client import commands, domains, nodes
+from client.actions import ACTIONS, add_actions, run_action
 from client.audit import AuditFilter, show_audit
 from client.config import default_path
 from client.console import open_console
@@ -91,6 +92,8 @@ async def _run(options: argparse.Namespace) -> int:
                 auth_kind=options.kind,
                 username=options.username,
             )
+        case command if command in ACTIONS:
+            succeeded = await run_action(options)
         case command if command in COMMANDS:
             await run_people(options)
         case "nodes":
@@ -174,6 +177,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     _deploy(_service(commands_.add_parser("deploy", help="deploy what the service's source names")))
     _deploy_keys(commands_.add_parser("deploy-keys", help="what opens a project's private repositories"))
     _service(commands_.add_parser("redeploy", help="deploy what runs once more"))
+    add_actions(commands_)
     console = _service(commands_.add_parser("console", help="open a shell in a replica; its status is the shell's"))
     console.add_argument("--replica", type=int, default=0, metavar="N", help="which one, counted from 0")
     console.add_argument(

@@ -199,6 +199,11 @@ class Api(Calls):
         """Ask for the end of an unfinished deployment."""
         return await self._ask("POST", f"/v1/deployments/{deployment_id}/cancel", answer=Deployment)
 
+    async def act(self, service_id: str, action: str) -> str | None:
+        """Do `stop`, `start`, `restart` or `rollback` to a service; the deployment for it, if it takes one."""
+        path = f"/v1/services/{service_id}/{action}"
+        return (await self._ask("POST", path, answer=dict[str, str | None]))["deployment_id"]
+
     async def list_deployments(self, service_id: str, *, limit: int = 200) -> list[Deployment]:
         """The newest of the service's deployments, newest first."""
         path = f"/v1/services/{service_id}/deployments?limit={limit}"
