@@ -19,6 +19,7 @@ from client.git import Repository, add_key, deploy, remove_key, show_keys
 from client.jobs import cancel_run, follow_run, put_job, run_job, show_jobs, show_runs
 from client.logs import LogWords, add_logs, add_words, run_logs
 from client.people_arguments import COMMANDS, add_people, run_people
+from client.projects import show_projects
 from client.registries import log_in_to_registry, show_registries
 from kit.faults import Fault
 from wire.version import RELEASE
@@ -58,6 +59,8 @@ async def _run(options: argparse.Namespace) -> int:
             )
         case "services":
             await commands.show_services(options.config)
+        case "projects":
+            await show_projects(options.config)
         case "deployments":
             await commands.show_deployments(options.config, options.service)
         case "push":
@@ -169,6 +172,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     login.add_argument("url", help="where controld is, such as http://127.0.0.1:7180")
     login.add_argument("--username", default="admin")
     login.add_argument("--with-token", action="store_true", help="take an API token instead of a password")
+    commands_.add_parser("projects", help="list projects")
     commands_.add_parser("services", help="list services, how they stand and where they are")
     _service(commands_.add_parser("deployments", help="list a service's deployments, newest first"))
     push = _service(commands_.add_parser("push", help="build and deploy a folder that has a Dockerfile"))

@@ -45,6 +45,17 @@ async def test_it_ends_quietly_when_nobody_reads_on(
     assert (status, capfd.readouterr().err) == (EXIT_UNREAD, "")
 
 
+async def test_projects_are_listed_and_a_wrong_one_says_so(
+    app: App, url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project_id = await app.add_project("shop")
+    login = Login(url=url, token=SETUP_SECRET)
+    assert await run(tmp_path / "login.json", login, "projects") == 0
+    assert f"shop\t{project_id}\t" in capfd.readouterr().out
+    assert await run(tmp_path / "login.json", login, "registries", "shoop") == EXIT_FAILED
+    assert "`moorage projects` lists those" in capfd.readouterr().err
+
+
 async def test_a_login_that_is_not_valid_any_more_is_said_to_be_so(
     url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
