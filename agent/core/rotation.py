@@ -23,6 +23,7 @@ class Rotation:
         self._clock = clock
         self._kept: IngressState | None = None
         self._screened = IngressState()
+        self._told: IngressState | None = None
         self._process: Process | None = None
         self._applied_at = 0.0
         self.settled = False
@@ -35,10 +36,10 @@ class Rotation:
     @property
     def serving(self) -> frozenset[str]:
         """The replicas that new requests reach, as far as the proxy was last seen to do what it was told."""
-        if self._kept is None or not self.settled:
+        if self._told is None or not self.settled:
             return frozenset()
         return frozenset(
-            server.name for route in self._kept.routes for server in route.servers if server.state is ServerState.READY
+            server.name for route in self._told.routes for server in route.servers if server.state is ServerState.READY
         )
 
     async def turn(self, wanted: IngressState, observed: IngressObserved | None) -> bool:
@@ -70,6 +71,6 @@ class Rotation:
         except Fault as fault:
             self.part = Part(ok=False, detail=fault.message)
             return False
-        self._screened = result.screened
+        self._screened, self._told = result.screened, wanted
         self.part = Part(ok=True, detail="; ".join((*result.refused, *result.failed)))
         return True
