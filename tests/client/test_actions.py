@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from client.__main__ import EXIT_FAILED, main
-from client.config import Login, write_login
 from controld.model.deployment import Deployment, Status
 from controld.store.deployments import DeploymentStore
-from tests.controld.app import SETUP_SECRET, App
+from tests.controld.app import App
 from tests.controld.deploying import Ground, make_ground
 from tests.waiting import eventually
 
@@ -20,15 +18,6 @@ from tests.waiting import eventually
 @pytest.fixture
 async def ground(app: App) -> Ground:
     return await make_ground(app)
-
-
-@pytest.fixture
-async def config(app: App, tmp_path: Path) -> AsyncIterator[Path]:
-    """A login at a control daemon that runs."""
-    file = tmp_path / "login.json"
-    async with app.serve() as http:
-        await asyncio.to_thread(write_login, file, Login(url=str(http._base_url), token=SETUP_SECRET))
-        yield file
 
 
 async def moorage(config: Path, *words: str) -> int:

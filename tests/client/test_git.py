@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from client import git
-from client.config import Login, write_login
 from controld.model.caller import SETUP_CALLER
 from controld.model.deployment import GitRequest, ImageRequest
 from controld.model.page import Page
 from controld.model.service import GitSource
 from kit.faults import Invalid
 from kit.ssh_keys import make_key
-from tests.controld.app import SETUP_SECRET, App
+from tests.controld.app import App
 from tests.controld.deploying import Ground, git_source, image_source, make_ground
-
-
-@pytest.fixture
-async def config(app: App, tmp_path: Path) -> AsyncIterator[Path]:
-    file = tmp_path / "login.json"
-    async with app.serve() as http:
-        await asyncio.to_thread(write_login, file, Login(url=str(http._base_url), token=SETUP_SECRET))
-        yield file
 
 
 async def _deploy(ground: Ground, config: Path, repository: git.Repository) -> bool:

@@ -13,11 +13,10 @@ import zstandard
 
 from client.__main__ import main
 from client.api import Api
-from client.config import Login, write_login
 from client.faults import Refused, Unreachable
 from client.logs import LogWords, export_logs, follow_on, show_logs
 from kit.http.sse_parse import Event
-from tests.controld.app import SETUP_SECRET, App
+from tests.controld.app import App
 from tests.controld.deploying import Ground, make_ground
 from tests.fakes.agents import FakeLog
 
@@ -33,15 +32,6 @@ async def ground(app: App) -> Ground:
     for number in range(300):
         log.write(text(number), at=NOW + dt.timedelta(seconds=number), index=number % 2)
     return made
-
-
-@pytest.fixture
-async def config(app: App, tmp_path: Path) -> AsyncIterator[Path]:
-    """A login at a control daemon that runs."""
-    file = tmp_path / "login.json"
-    async with app.serve() as http:
-        await asyncio.to_thread(write_login, file, Login(url=str(http._base_url), token=SETUP_SECRET))
-        yield file
 
 
 def text(number: int) -> str:

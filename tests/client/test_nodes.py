@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from client import nodes
-from client.config import Login, write_login
 from client.opening import open_api
 from controld.model.node import NodeState
 from kit.faults import Invalid
-from tests.controld.app import SETUP_SECRET, App
+from tests.controld.app import App
 from tests.controld.deploying import Ground, make_ground
 from wire.control.enrolment import decode_join_token
 
@@ -24,15 +21,6 @@ async def ground(app: App) -> Ground:
     ground = await make_ground(app, nodes=2)
     await ground.make_healthy(await ground.deploy())
     return ground
-
-
-@pytest.fixture
-async def config(app: App, tmp_path: Path) -> AsyncIterator[Path]:
-    """A login at a control daemon that runs."""
-    file = tmp_path / "login.json"
-    async with app.serve() as http:
-        await asyncio.to_thread(write_login, file, Login(url=str(http._base_url), token=SETUP_SECRET))
-        yield file
 
 
 async def test_nodes_are_labelled_and_listed(ground: Ground, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
